@@ -1,0 +1,199 @@
+//! The configuration that the rest of pollcast runs on: always valid, every default filled in.
+//!
+//! Owns the road `file` (as written) -> `resolve` -> [`Config`]. Promises that a [`Config`] needs
+//! no further checking, and that a file with mistakes yields all of them at once as [`Problem`]s.
+//! Must never open a socket or start anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::core::event::{EventName, Mode, Names};
+use crate::core::json::{Pattern, Pointer};
+
+/// Everything a running pollcast was told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public side.
+    pub server: Server,
+    /// The private side.
+    pub admin: Admin,
+    /// The named backends, in the file's order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// The event streams, in the file's order; paths are distinct.
+    pub feeds: Vec<Arc<Feed>>,
+    /// Where everything else goes, longest path first; paths are distinct.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// The public listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses to accept clients on; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads; at least one.
+    pub threads: usize,
+    /// Time to end streams and finish pass-through after SIGTERM or SIGINT.
+    pub drain: Duration,
+}
+
+/// The private listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Address of metrics and health.
+    pub listen: SocketAddr,
+}
+
+/// A named backend.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name in the file.
+    pub name: String,
+    /// `http` or `https`, with a host; no user, query or fragment. The path is a prefix of every
+    /// request to it and never ends in `/` (so `http://host` has the path `/` in [`Url`] terms and
+    /// the prefix [`Upstream::prefix`] `""`).
+    pub url: Url,
+    /// Sent with polls only, never with pass-through. Values are marked sensitive.
+    pub headers: HeaderMap,
+}
+
+impl Upstream {
+    /// The base path that precedes every path sent to this upstream: empty or `/x/y`.
+    pub fn prefix(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+}
+
+/// One configured event stream.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Public path, exact.
+    pub path: String,
+    /// What is polled.
+    pub upstream: Arc<Upstream>,
+    /// How it is asked.
+    pub request: PollRequest,
+    /// How often it is asked.
+    pub poll: Poll,
+    /// What of the answer counts.
+    pub document: Document,
+    /// How changes are named and kept.
+    pub events: Events,
+    /// How they are sent.
+    pub deliver: Deliver,
+}
+
+/// One poll's request, a GET.
+#[derive(Clone, Debug)]
+pub struct PollRequest {
+    /// Upstream, path and query.
+    pub url: Url,
+    /// The upstream's headers overlaid with the feed's. Values are marked sensitive.
+    pub headers: HeaderMap,
+}
+
+/// The schedule of one feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// From the start of one poll to the start of the next; at least 10 ms.
+    pub interval: Duration,
+    /// For the whole answer, first byte to last.
+    pub timeout: Duration,
+    /// Whether to poll while nobody listens.
+    pub idle: Idle,
+    /// How long polling goes on after the last subscriber left, with [`Idle::Pause`].
+    pub linger: Duration,
+}
+
+/// What to do while nobody listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Stop polling after `linger`.
+    Pause,
+    /// Poll on.
+    Keep,
+}
+
+/// What of an answer counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The part that is the document; the root for all of it.
+    pub select: Pointer,
+    /// What is dropped from it before comparing.
+    pub ignore: Vec<Pattern>,
+    /// The member that identifies the elements of arrays of objects.
+    pub key: Option<String>,
+    /// The longest answer, after decoding, in bytes.
+    pub max_bytes: usize,
+}
+
+/// How changes are named and kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// For clients that do not choose; one of `modes`.
+    pub mode: Mode,
+    /// What clients may choose.
+    pub modes: Vec<Mode>,
+    /// Names on the wire.
+    pub names: Names,
+    /// What is kept for resume.
+    pub history: History,
+}
+
+/// The bounds of a topic's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// At most this many events.
+    pub events: usize,
+    /// At most this many bytes of event data.
+    pub bytes: usize,
+}
+
+/// How events are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliver {
+    /// The reconnection time told to clients, before jitter.
+    pub retry: Duration,
+    /// The sign of life on a quiet stream.
+    pub heartbeat: Heartbeat,
+    /// How long one small write may take; plus one second per 16 KiB.
+    pub write_timeout: Duration,
+    /// How long 401, 403 or 404 must last before a running stream ends.
+    pub end_after: Duration,
+    /// Which other origins may read the stream.
+    pub cors: Cors,
+}
+
+/// The sign of life on a quiet stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Silence after which it is sent.
+    pub every: Duration,
+    /// A visible event of this name; a comment if none.
+    pub event: Option<EventName>,
+}
+
+/// Cross-origin readers of a feed (WHATWG Fetch, section 3.3).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Cors {
+    /// Exact serialised origins, such as `https://app.example`; none turns CORS off.
+    pub origins: Vec<String>,
+    /// Whether cookies and HTTP authentication may come along.
+    pub credentials: bool,
+}
+
+/// Where requests below a path go that are no subscriptions.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Path prefix, matched at `/` boundaries.
+    pub path: String,
+    /// Where they go.
+    pub upstream: Arc<Upstream>,
+    /// Set on the request on its way up.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Send the client's `Host` instead of the upstream's.
+    pub preserve_host: bool,
+}

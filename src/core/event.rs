@@ -1,0 +1,115 @@
+//! The words of the wire: modes, event names, ids, states, reasons.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The form in which a subscriber wants changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// RFC 6902 arrays, a snapshot where one would not be smaller.
+    Patch,
+    /// The whole document at every change.
+    Snapshot,
+}
+
+impl Mode {
+    /// Every mode, in the order in which they are listed to users.
+    pub const ALL: [Mode; 2] = [Mode::Patch, Mode::Snapshot];
+
+    /// The name in configuration and in `?mode=`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Patch => "patch",
+            Mode::Snapshot => "snapshot",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.name() == text)
+            .ok_or(UnknownMode)
+    }
+}
+
+/// The text names no mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown mode")]
+pub struct UnknownMode;
+
+/// The value of an SSE `event:` field. Cannot hold a line break, so it cannot forge another field.
+///
+/// The empty name leaves the field out, which makes a browser's `onmessage` fire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventName(String);
+
+/// Why a text cannot be an event's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventNameError {
+    /// A line break would begin another field (WHATWG HTML, section 9.2.6).
+    #[error("an event name holds no line break and no NUL")]
+    Control,
+    /// EventSource dispatches events of its own under this name.
+    #[error("\"{0}\" collides with EventSource's own event of that name")]
+    Reserved(String),
+}
+
+impl EventName {
+    /// Accepts what an SSE `event:` field can carry unchanged.
+    ///
+    /// # Errors
+    /// [`EventNameError`] for line breaks, NUL, and the names `open` and `error`.
+    pub fn new(name: impl Into<String>) -> Result<Self, EventNameError> {
+        let name = name.into();
+        if name.contains(['\r', '\n', '\0']) {
+            return Err(EventNameError::Control);
+        }
+        if matches!(name.as_str(), "open" | "error") {
+            return Err(EventNameError::Reserved(name));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name as it stands after `event: `; empty for the default event.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The names under which a feed's events are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The whole document.
+    pub snapshot: EventName,
+    /// An RFC 6902 array.
+    pub patch: EventName,
+    /// The client's position cannot be continued.
+    pub reset: EventName,
+    /// The feed's state changed.
+    pub status: EventName,
+    /// The feed is over for this client.
+    pub end: EventName,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let name = |text: &str| EventName(text.to_owned());
+        Self {
+            snapshot: name("snapshot"),
+            patch: name("patch"),
+            reset: name("reset"),
+            status: name("status"),
+            end: name("end"),
+        }
+    }
+}

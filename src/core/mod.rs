@@ -1,0 +1,7 @@
+//! The pure centre: what an answer means, what changed, which frames a client gets.
+//!
+//! Owns every decision that needs no outside world. Promises to be deterministic: time and
+//! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
+//! logger; `tests/architecture.rs` refuses such an import.
+pub mod event;
+pub mod json;

@@ -1,0 +1,3 @@
+//! pollcast: poll once, push to everyone.
+pub mod config;
+pub mod core;
