@@ -113,3 +113,61 @@ impl Default for Names {
         }
     }
 }
+
+/// The feed's condition as subscribers are told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The last poll succeeded, or one failed since.
+    Live,
+    /// A document is held, and two polls in a row failed.
+    Stale,
+    /// There is no document, or no poll succeeded for long.
+    Down,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 3] = [State::Live, State::Stale, State::Down];
+
+    /// The word on the wire and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Live => "live",
+            State::Stale => "stale",
+            State::Down => "down",
+        }
+    }
+}
+
+/// Why a client's position cannot be continued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResetReason {
+    /// The id is unparsable, of another feed or life, or from the future.
+    UnknownId,
+    /// The id is ours, but the log no longer reaches back to it.
+    Expired,
+    /// The client was too slow, and the log moved past it.
+    Lagged,
+}
+
+impl ResetReason {
+    /// The word on the wire and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ResetReason::UnknownId => "unknown_id",
+            ResetReason::Expired => "expired",
+            ResetReason::Lagged => "lagged",
+        }
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC. Printed as RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.0);
+        humantime::format_rfc3339_millis(at).fmt(f)
+    }
+}

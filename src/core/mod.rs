@@ -3,5 +3,11 @@
 //! Owns every decision that needs no outside world. Promises to be deterministic: time and
 //! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
 //! logger; `tests/architecture.rs` refuses such an import.
+pub mod cursor;
 pub mod event;
+pub mod health;
+pub mod id;
 pub mod json;
+pub mod log;
+pub mod schedule;
+pub mod sse;

@@ -1,0 +1,60 @@
+//! The private listener: metrics and health.
+//!
+//! Promises that readiness says whether this process serves, and nothing about any upstream: a
+//! broken upstream must not take pollcast out of a load balancer together with its last good
+//! documents.
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use tokio::sync::watch;
+
+use crate::metrics::Registry;
+
+/// The Prometheus text format's media type.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+
+/// Answers on the private listener.
+pub struct Admin {
+    registry: Registry,
+    draining: watch::Receiver<bool>,
+}
+
+impl Admin {
+    /// An admin service that reports `registry` and is ready until `draining` turns true.
+    pub fn new(registry: Registry, draining: watch::Receiver<bool>) -> Self {
+        Self { registry, draining }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
+        let text = |status, body: &str| (status, TEXT_TYPE, format!("{body}\n"));
+        if method != Method::GET && method != Method::HEAD {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+        }
+        match path {
+            "/metrics" => (StatusCode::OK, METRICS_TYPE, self.registry.render()),
+            "/healthz" => text(StatusCode::OK, "ok"),
+            "/readyz" if *self.draining.borrow() => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "draining")
+            }
+            "/readyz" => text(StatusCode::OK, "ready"),
+            _ => text(StatusCode::NOT_FOUND, "try /metrics, /healthz or /readyz"),
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let request = session.req_header();
+        let (status, media_type, body) = self.answer(&request.method, request.uri.path());
+        let mut response = Response::new(body.into_bytes());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+        headers.insert(header::CONTENT_LENGTH, response.body().len().into());
+        response
+    }
+}

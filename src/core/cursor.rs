@@ -1,0 +1,157 @@
+//! One reader's place in a topic: the only thing kept per subscriber.
+//!
+//! Owns the order in which a client learns things. Promises that a client which applies what it
+//! gets only ever holds documents that were published, in order, ending with the newest; that a
+//! position which cannot be continued is answered by `reset` and a snapshot, never silently.
+
+use std::sync::Arc;
+
+use super::event::{Mode, ResetReason, State};
+use super::id::EventId;
+use super::log::Log;
+use super::sse::{Frame, Kind};
+
+/// A place in a log and what the client was told so far. It holds no event.
+#[derive(Debug)]
+pub struct Cursor {
+    mode: Mode,
+    /// Sequence of the newest event that the client has.
+    sequence: u64,
+    reset: Option<ResetReason>,
+    snapshot_due: bool,
+    /// The state that the client believes in.
+    told: State,
+    losses: Losses,
+}
+
+/// What a client did not get, since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Events that a newer snapshot replaced.
+    pub skipped: u64,
+    /// How often the log moved past the client.
+    pub lagged: u64,
+}
+
+/// How a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The client has nothing: a snapshot.
+    Fresh,
+    /// Exactly the missed events.
+    Resumed,
+    /// The position is ours, but the snapshot is smaller than the missed events, or these have no
+    /// form in the client's mode.
+    Condensed,
+    /// The position cannot be continued.
+    Reset(ResetReason),
+}
+
+/// The state that subscribers should know, and where among the events it became so.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The state.
+    pub state: State,
+    /// The sequence of the newest event at that moment; events up to it are told first.
+    pub after: u64,
+    /// The event.
+    pub frame: Arc<Frame>,
+}
+
+impl Cursor {
+    /// Places a new reader. `last_id` is what the client sent as its last event id, if anything.
+    pub fn open(log: &Log, mode: Mode, last_id: Option<&[u8]>) -> (Self, Opening) {
+        let opening = match last_id {
+            None => Opening::Fresh,
+            Some(text) => resume(log, mode, text),
+        };
+        let sequence = match (opening, last_id.and_then(EventId::parse)) {
+            (Opening::Resumed, Some(id)) => id.sequence,
+            _ => log.newest(),
+        };
+        let reset = match opening {
+            Opening::Reset(reason) => Some(reason),
+            _ => None,
+        };
+        let cursor = Self {
+            mode,
+            sequence,
+            reset,
+            snapshot_due: opening != Opening::Resumed,
+            told: State::Live,
+            losses: Losses::default(),
+        };
+        (cursor, opening)
+    }
+
+    /// The next frame for this client, or `None` when it is up to date.
+    pub fn next(&mut self, log: &mut Log, notice: Option<&Notice>) -> Option<Arc<Frame>> {
+        if !self.snapshot_due && !log.reaches(self.sequence) {
+            self.reset = Some(ResetReason::Lagged);
+            self.snapshot_due = true;
+            self.losses.lagged += 1;
+        }
+        let news = notice
+            .filter(|notice| notice.after <= self.sequence && notice.state != self.told);
+        let snapshot_due = self.snapshot_due && log.has_document();
+        // Recovery is told before the document that proves it, trouble after the last good one.
+        if let Some(notice) = news.filter(|notice| !snapshot_due || notice.state == State::Live) {
+            self.told = notice.state;
+            return Some(Arc::clone(&notice.frame));
+        }
+        if snapshot_due {
+            return match self.reset.take() {
+                Some(reason) => Some(Arc::new(reset(log, reason))),
+                None => self.jump(log),
+            };
+        }
+        if self.sequence >= log.newest() {
+            return None;
+        }
+        match self.mode {
+            Mode::Patch => match log.patch(self.sequence + 1) {
+                Some(frame) => {
+                    self.sequence += 1;
+                    Some(frame)
+                }
+                None => self.jump(log),
+            },
+            Mode::Snapshot => self.jump(log),
+        }
+    }
+
+    fn jump(&mut self, log: &mut Log) -> Option<Arc<Frame>> {
+        let frame = log.snapshot()?;
+        self.losses.skipped += log.newest().saturating_sub(self.sequence + 1);
+        self.snapshot_due = false;
+        self.sequence = log.newest();
+        Some(frame)
+    }
+
+    /// What this reader lost since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+}
+
+fn resume(log: &Log, mode: Mode, text: &[u8]) -> Opening {
+    match EventId::parse(text) {
+        Some(id) if id.epoch == log.epoch() && id.sequence <= log.newest() => {
+            if !log.reaches(id.sequence) {
+                Opening::Reset(ResetReason::Expired)
+            } else if id.sequence == log.newest()
+                || (mode == Mode::Patch && log.replay_pays(id.sequence))
+            {
+                Opening::Resumed
+            } else {
+                Opening::Condensed
+            }
+        }
+        _ => Opening::Reset(ResetReason::UnknownId),
+    }
+}
+
+fn reset(log: &Log, reason: ResetReason) -> Frame {
+    let data = format!(r#"{{"reason":"{}"}}"#, reason.name());
+    Frame::event(Kind::Reset, &log.names().reset, None, data.as_bytes())
+}

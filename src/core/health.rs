@@ -1,0 +1,297 @@
+//! What a series of polls says about a feed: live, stale, down, or over.
+//!
+//! Owns the rules of the design's section "Status" and "End". The caller passes the time.
+
+use std::time::Duration;
+
+use super::event::{State, Timestamp};
+
+/// No feed is down before this much time without a success.
+const DOWN_AT_LEAST: Duration = Duration::from_secs(60);
+/// Intervals without a success after which a feed is down.
+const DOWN_INTERVALS: u32 = 10;
+/// Failures in a row that make a held document stale.
+const STALE_AFTER: u32 = 2;
+
+/// A refusal that can mean that the feed is over: the upstream's 401, 403, 404 or 410.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial(u16);
+
+impl Denial {
+    /// Recognises the statuses that are answers about the feed itself rather than accidents.
+    pub fn from_status(status: u16) -> Option<Self> {
+        matches!(status, 401 | 403 | 404 | 410).then_some(Self(status))
+    }
+
+    /// The upstream's status code.
+    pub fn status(self) -> u16 {
+        self.0
+    }
+
+    /// 410 Gone is meant to last (RFC 9110 section 15.5.11).
+    fn is_final(self) -> bool {
+        self.0 == 410
+    }
+
+    /// The word in an `end` event.
+    pub fn reason(self) -> &'static str {
+        match self.0 {
+            401 => "unauthorized",
+            403 => "forbidden",
+            404 => "not_found",
+            _ => "gone",
+        }
+    }
+}
+
+/// The condition of one topic.
+#[derive(Debug)]
+pub struct Health {
+    down_after: Duration,
+    end_after: Duration,
+    state: State,
+    since: Timestamp,
+    /// Failures in a row.
+    failures: u32,
+    last_success: Option<Timestamp>,
+    /// From when silence counts: the last success, or a later end of a pause of our own.
+    silent_from: Option<Timestamp>,
+    /// The refusal of the last poll and when its unbroken row began.
+    denied: Option<(Denial, Timestamp)>,
+    /// Why the last poll failed.
+    reason: Option<String>,
+    ended: Option<Denial>,
+}
+
+impl Health {
+    /// A feed that was never polled: down.
+    pub fn new(interval: Duration, end_after: Duration, now: Timestamp) -> Self {
+        Self {
+            down_after: interval.saturating_mul(DOWN_INTERVALS).max(DOWN_AT_LEAST),
+            end_after,
+            state: State::Down,
+            since: now,
+            failures: 0,
+            last_success: None,
+            silent_from: None,
+            denied: None,
+            reason: None,
+            ended: None,
+        }
+    }
+
+    /// A poll brought a document, a 304 or the same bytes. True if the state changed.
+    pub fn succeeded(&mut self, now: Timestamp) -> bool {
+        self.failures = 0;
+        self.last_success = Some(now);
+        self.silent_from = Some(now);
+        self.denied = None;
+        self.reason = None;
+        self.ended = None;
+        self.enter(State::Live, now)
+    }
+
+    /// A poll failed. True if the state changed.
+    pub fn failed(&mut self, reason: String, denial: Option<Denial>, now: Timestamp) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.reason = Some(reason);
+        self.denied = denial.map(|denial| match self.denied {
+            Some((_, first)) => (denial, first),
+            None => (denial, now),
+        });
+        if let Some((denial, first)) = self.denied
+            && (denial.is_final() || elapsed(first, now) >= self.end_after)
+        {
+            self.ended = Some(denial);
+        }
+        self.passed(now)
+    }
+
+    /// Time passed without a poll. True if the state changed.
+    pub fn passed(&mut self, now: Timestamp) -> bool {
+        let silent = match self.silent_from {
+            None => true,
+            Some(from) => self.failures > 0 && elapsed(from, now) >= self.down_after,
+        };
+        let state = if silent {
+            State::Down
+        } else if self.failures >= STALE_AFTER {
+            State::Stale
+        } else {
+            return false;
+        };
+        self.enter(state, now)
+    }
+
+    fn enter(&mut self, state: State, now: Timestamp) -> bool {
+        let changed = self.state != state;
+        if changed {
+            self.state = state;
+            self.since = now;
+        }
+        changed
+    }
+
+    /// Polling begins again after a pause of our own, which says nothing about the upstream.
+    pub fn resumed(&mut self, now: Timestamp) {
+        self.silent_from = self.silent_from.map(|_| now);
+    }
+
+    /// The state now.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When the last poll succeeded.
+    pub fn last_success(&self) -> Option<Timestamp> {
+        self.last_success
+    }
+
+    /// Why the last poll failed, if it did.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// The refusal of the last poll, if it was one.
+    pub fn denied(&self) -> Option<Denial> {
+        self.denied.map(|(denial, _)| denial)
+    }
+
+    /// The refusal that ended the feed, until a poll succeeds again.
+    pub fn ended(&self) -> Option<Denial> {
+        self.ended
+    }
+
+    /// When a refusal will have lasted long enough to end the feed; a poll should ask then.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let (_, first) = self.denied.filter(|_| self.ended.is_none())?;
+        Some(after(first, self.end_after))
+    }
+
+    /// When the feed will be down unless a poll succeeds.
+    pub fn down_at(&self) -> Option<Timestamp> {
+        let from = self.silent_from?;
+        (self.failures > 0 && self.state != State::Down).then(|| after(from, self.down_after))
+    }
+
+    /// The `status` event's data.
+    pub fn to_json(&self) -> String {
+        let quoted = |text: String| serde_json::Value::from(text).to_string();
+        format!(
+            r#"{{"state":"{}","since":"{}","last_success":{},"reason":{}}}"#,
+            self.state.name(),
+            self.since,
+            self.last_success
+                .map_or("null".into(), |at| quoted(at.to_string())),
+            self.reason.clone().map_or("null".into(), quoted),
+        )
+    }
+}
+
+fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::from_millis(to.0.saturating_sub(from.0))
+}
+
+fn after(from: Timestamp, duration: Duration) -> Timestamp {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(from.0.saturating_add(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(2);
+    const END_AFTER: Duration = Duration::from_secs(30);
+
+    fn health() -> Health {
+        Health::new(INTERVAL, END_AFTER, Timestamp(0))
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp(seconds * 1000)
+    }
+
+    fn fail(health: &mut Health, seconds: u64) -> State {
+        health.failed("timeout".into(), None, at(seconds));
+        health.state()
+    }
+
+    #[test]
+    fn one_failure_is_a_blip_and_two_are_stale() {
+        let mut health = health();
+        assert!(health.succeeded(at(1)));
+        assert_eq!(fail(&mut health, 3), State::Live);
+        assert_eq!(fail(&mut health, 5), State::Stale);
+        assert!(health.succeeded(at(7)));
+        assert_eq!(health.state(), State::Live);
+    }
+
+    #[test]
+    fn without_a_document_a_feed_is_down() {
+        let mut health = health();
+        assert_eq!(health.state(), State::Down);
+        assert_eq!(fail(&mut health, 1), State::Down);
+        assert_eq!(health.down_at(), None);
+    }
+
+    #[test]
+    fn long_silence_is_down_and_a_pause_is_not() {
+        let mut health = health();
+        health.succeeded(at(0));
+        fail(&mut health, 2);
+        assert_eq!(health.down_at(), Some(at(60)));
+        assert!(!health.passed(at(59)));
+        assert!(health.passed(at(60)));
+        assert_eq!(health.state(), State::Down);
+
+        health.succeeded(at(100));
+        health.resumed(at(10_000));
+        assert_eq!(fail(&mut health, 10_001), State::Live);
+        assert_eq!(health.last_success(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_refusal_ends_the_feed_only_when_it_lasts() {
+        let denied = |status| Denial::from_status(status);
+        let mut health = health();
+        health.succeeded(at(0));
+        health.failed("status 404".into(), denied(404), at(10));
+        assert_eq!(health.ends_at(), Some(at(40)));
+        health.failed("status 404".into(), denied(404), at(39));
+        assert_eq!(health.ended(), None);
+        health.failed("status 401".into(), denied(401), at(40));
+        assert_eq!(health.ended().map(Denial::reason), Some("unauthorized"));
+        health.succeeded(at(50));
+        assert_eq!(health.ended(), None);
+    }
+
+    #[test]
+    fn an_interrupted_refusal_starts_over_and_gone_ends_at_once() {
+        let mut health = health();
+        health.succeeded(at(0));
+        health.failed("status 404".into(), Denial::from_status(404), at(10));
+        fail(&mut health, 20);
+        health.failed("status 404".into(), Denial::from_status(404), at(45));
+        assert_eq!(health.ended(), None);
+        health.failed("status 410".into(), Denial::from_status(410), at(46));
+        assert_eq!(health.ended().map(Denial::status), Some(410));
+    }
+
+    #[test]
+    fn a_reason_cannot_break_out_of_its_event() {
+        let mut health = health();
+        health.failed("a\"\r\nevent: forged".into(), None, at(1));
+        let json = health.to_json();
+        assert!(!json.contains(['\r', '\n']), "{json}");
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["state"], "down");
+        assert_eq!(value["since"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(value["last_success"], serde_json::Value::Null);
+    }
+}

@@ -1,0 +1,66 @@
+//! Which pages of other origins may read a feed (WHATWG Fetch, section 3.3).
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderName, HeaderValue, Method};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::config::Cors;
+
+/// Headers of an answer.
+pub type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// What an answer of ours on this feed says about origins.
+pub fn headers(cors: &Cors, request: &RequestHeader) -> Headers {
+    let vary = if cors.origins.is_empty() {
+        "accept"
+    } else {
+        "accept, origin"
+    };
+    let mut headers = vec![(VARY, HeaderValue::from_static(vary))];
+    if let Some(origin) = allowed_origin(cors, request) {
+        headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
+        if cors.credentials {
+            headers.push((
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            ));
+        }
+    }
+    headers
+}
+
+/// The answer to a preflight for a subscription from an allowed origin; `None` for any other
+/// request, which is the upstream's to answer.
+pub fn preflight(cors: &Cors, request: &RequestHeader) -> Option<Result<ResponseHeader>> {
+    let method = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    let ours = request.method == Method::OPTIONS
+        && (method == "GET" || method == "HEAD")
+        && allowed_origin(cors, request).is_some();
+    ours.then(|| allow(cors, request))
+}
+
+fn allow(cors: &Cors, request: &RequestHeader) -> Result<ResponseHeader> {
+    let mut answer = ResponseHeader::build(204, Some(8))?;
+    for (name, value) in headers(cors, request) {
+        answer.insert_header(name, value)?;
+    }
+    answer.insert_header(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD")?;
+    if let Some(wanted) = request.headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone())?;
+    }
+    answer.insert_header(ACCESS_CONTROL_MAX_AGE, "600")?;
+    Ok(answer)
+}
+
+fn allowed_origin<'a>(cors: &Cors, request: &'a RequestHeader) -> Option<&'a HeaderValue> {
+    let origin = request.headers.get(ORIGIN)?;
+    cors.origins
+        .iter()
+        .any(|allowed| origin == allowed)
+        .then_some(origin)
+}

@@ -1,0 +1,175 @@
+//! Passing requests through.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::{self, ACCEPT, HOST};
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::routes::Destination;
+use crate::config::Upstream;
+
+/// For a TCP connection to an upstream.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a TCP connection and the TLS handshake on it.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two reads of an ordinary answer; event streams and upgraded connections may be silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two writes of a request's body.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an unused connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The addresses of an upstream, at least one.
+///
+/// # Errors
+/// 502 if the name has none.
+pub async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>> {
+    let host = upstream.url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = upstream.url.port_or_known_default().unwrap_or(80);
+    let unresolved = || ErrorType::new("unresolved name");
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(found) => {
+            let addresses: Vec<_> = found.collect();
+            match addresses.is_empty() {
+                false => Ok(addresses),
+                true => Err(Error::explain(unresolved(), "no address").into_up()),
+            }
+        }
+        Err(error) => Err(Error::because(unresolved(), "lookup failed", error).into_up()),
+    }
+}
+
+/// Whether the answer may be silent for as long as it likes: the client asks for events or for
+/// another protocol.
+pub fn is_open_ended(request: &RequestHeader) -> bool {
+    let asks_events = request.headers.get_all(ACCEPT).iter().any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.to_ascii_lowercase().contains("text/event-stream"))
+    });
+    asks_events || request.headers.contains_key(header::UPGRADE)
+}
+
+/// The upstream at this address, with a bound on every wait.
+pub fn peer(upstream: &Upstream, address: SocketAddr, open_ended: bool) -> HttpPeer {
+    let tls = upstream.url.scheme() == "https";
+    let name = upstream.url.host_str().unwrap_or_default().to_owned();
+    let mut peer = HttpPeer::new(address, tls, name);
+    peer.options.connection_timeout = Some(CONNECT_TIMEOUT);
+    peer.options.total_connection_timeout = Some(HANDSHAKE_TIMEOUT);
+    peer.options.read_timeout = (!open_ended).then_some(READ_TIMEOUT);
+    peer.options.write_timeout = Some(WRITE_TIMEOUT);
+    peer.options.idle_timeout = Some(IDLE_TIMEOUT);
+    peer
+}
+
+/// Makes the client's request one for the upstream: its path, its `Host`, and where the request
+/// came from (RFC 7239 and the older `X-Forwarded-*`). What a client claims of itself in
+/// `X-Forwarded-Host` and `X-Forwarded-Proto` is replaced; the lists of hops are continued.
+///
+/// # Errors
+/// If a value cannot stand in a header, which Pingora's parser has ruled out.
+pub fn rewrite(
+    request: &mut RequestHeader,
+    destination: &Destination,
+    client: Option<SocketAddr>,
+) -> Result<()> {
+    let upstream = destination.upstream();
+    if !upstream.prefix().is_empty() {
+        let mut path = upstream.prefix().as_bytes().to_vec();
+        path.extend_from_slice(request.raw_path());
+        request.set_raw_path(&path)?;
+    }
+    let host = request.headers.get(HOST).cloned();
+    if let Some(client) = client {
+        continue_list(request, "x-forwarded-for", &client.ip().to_string())?;
+    }
+    continue_list(request, "forwarded", &forwarded(client, host.as_ref()))?;
+    request.insert_header("x-forwarded-proto", "http")?;
+    if let Some(host) = host {
+        request.insert_header("x-forwarded-host", host)?;
+    }
+    let route = destination.route();
+    if !route.is_some_and(|route| route.preserve_host) {
+        request.insert_header(HOST, authority(upstream))?;
+    }
+    for (name, value) in route.map_or(&[][..], |route| &route.headers) {
+        request.insert_header(name, value.clone())?;
+    }
+    Ok(())
+}
+
+/// One element of RFC 7239 section 4; addresses of version 6 and hosts are quoted.
+fn forwarded(client: Option<SocketAddr>, host: Option<&HeaderValue>) -> String {
+    let mut element = match client {
+        Some(SocketAddr::V4(addr)) => format!("for={}", addr.ip()),
+        Some(SocketAddr::V6(addr)) => format!("for=\"[{}]\"", addr.ip()),
+        None => "for=unknown".to_owned(),
+    };
+    let plain = |text: &&str| !text.contains(['"', '\\', ',', ';']);
+    if let Some(host) = host.and_then(|host| host.to_str().ok()).filter(plain) {
+        let _ = write!(element, ";host=\"{host}\"");
+    }
+    element.push_str(";proto=http");
+    element
+}
+
+fn continue_list(request: &mut RequestHeader, name: &'static str, hop: &str) -> Result<()> {
+    let so_far: Vec<_> = request
+        .headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .chain([hop])
+        .collect();
+    let list = so_far.join(", ");
+    request.insert_header(name, list)
+}
+
+/// Host and, where it is not the scheme's own, port.
+fn authority(upstream: &Upstream) -> String {
+    let host = upstream.url.host_str().unwrap_or_default();
+    match upstream.url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// The status and the explanation for a client whose request failed; status 0 where nobody is
+/// left to read them.
+pub fn explain(error: &Error, upstream: Option<&str>) -> (u16, String) {
+    if let ErrorType::HTTPStatus(status) = error.etype() {
+        return (*status, "the request cannot be served".to_owned());
+    }
+    let upstream = upstream.unwrap_or("?");
+    match error.esource() {
+        ErrorSource::Upstream => match error.etype() {
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
+                (504, format!("upstream \"{upstream}\" did not accept a connection in time"))
+            }
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+                (504, format!("upstream \"{upstream}\" did not answer in time"))
+            }
+            ErrorType::ConnectRefused => {
+                (502, format!("upstream \"{upstream}\" refused the connection"))
+            }
+            ErrorType::Custom(reason) => {
+                (502, format!("upstream \"{upstream}\" cannot be reached: {reason}"))
+            }
+            _ => (502, format!("upstream \"{upstream}\" did not give a usable answer")),
+        },
+        ErrorSource::Downstream => match error.etype() {
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => {
+                (0, String::new())
+            }
+            _ => (400, "the request is malformed or incomplete".to_owned()),
+        },
+        _ => (500, "pollcast failed to handle the request".to_owned()),
+    }
+}

@@ -1,0 +1,96 @@
+//! What the gateway counts.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use crate::metrics::Registry;
+
+/// The families.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    open: IntGaugeVec,
+    opened: IntCounterVec,
+    closed: IntCounterVec,
+    refused: IntCounterVec,
+    forwarded: IntCounterVec,
+}
+
+/// One open subscription, counted as such while it lives.
+#[derive(Debug)]
+pub struct Connection {
+    feed: String,
+    open: IntGauge,
+    closed: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers the families.
+    pub fn new(registry: &Registry) -> Self {
+        Self {
+            open: registry.gauges(
+                "connections",
+                "Open subscriptions.",
+                &["feed", "protocol"],
+            ),
+            opened: registry.counters(
+                "connections_opened_total",
+                "Subscriptions that were answered with an event stream.",
+                &["feed", "protocol"],
+            ),
+            closed: registry.counters(
+                "connections_closed_total",
+                "Subscriptions that ended, by reason.",
+                &["feed", "reason"],
+            ),
+            refused: registry.counters(
+                "subscriptions_refused_total",
+                "Subscriptions that were answered without an event stream, by reason.",
+                &["feed", "reason"],
+            ),
+            forwarded: registry.counters(
+                "forwarded_requests_total",
+                "Requests passed through, by the class of the status that the client got.",
+                &["upstream", "status"],
+            ),
+        }
+    }
+
+    pub(super) fn opened(&self, feed: &str, protocol: &str) -> Connection {
+        self.opened.with_label_values(&[feed, protocol]).inc();
+        let open: IntGauge = self.open.with_label_values(&[feed, protocol]);
+        open.inc();
+        Connection {
+            feed: feed.to_owned(),
+            open,
+            closed: self.closed.clone(),
+        }
+    }
+
+    pub(super) fn refused(&self, feed: &str, reason: &str) {
+        let refused: IntCounter = self.refused.with_label_values(&[feed, reason]);
+        refused.inc();
+    }
+
+    pub(super) fn forwarded(&self, upstream: &str, status: u16) {
+        let class = match status {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500..600 => "5xx",
+            _ => "none",
+        };
+        self.forwarded.with_label_values(&[upstream, class]).inc();
+    }
+}
+
+impl Connection {
+    pub(super) fn closed(self, reason: &str) {
+        self.closed.with_label_values(&[&self.feed, reason]).inc();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}

@@ -1,0 +1,211 @@
+//! The public listeners: Pingora's `ProxyHttp`.
+//!
+//! Owns what becomes of a request: a subscription, a preflight, or pass-through. Promises that
+//! whatever is no subscription reaches an upstream as if pollcast were not there. Must never poll,
+//! and never keeps a subscriber's request alive: the response is detached and the writers own it.
+
+mod cors;
+mod detach;
+mod forward;
+mod metrics;
+mod negotiate;
+mod problem;
+mod routes;
+mod subscribe;
+mod writer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+pub use metrics::Metrics;
+use routes::{Destination, Routes};
+use writer::Writers;
+
+use crate::config::Route;
+use crate::hub::Hub;
+
+/// How long a client may take to read a small answer of our own.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The proxy: one for all public listeners.
+pub struct Gateway {
+    routes: Routes,
+    hub: Arc<Hub>,
+    writers: Writers,
+    metrics: Metrics,
+    in_flight: TaskTracker,
+}
+
+/// One request's way through the gateway.
+pub struct Context {
+    /// Where it is passed through to, once that is known.
+    destination: Option<Destination>,
+    /// The destination's addresses and the one in use.
+    addresses: Vec<SocketAddr>,
+    attempt: usize,
+    /// Keeps the process from leaving before the request is done.
+    _in_flight: TaskTrackerToken,
+}
+
+impl Gateway {
+    /// A gateway to these topics and routes. `in_flight` counts what must be finished on leaving.
+    pub fn new(
+        hub: Arc<Hub>,
+        routes: Vec<Arc<Route>>,
+        metrics: Metrics,
+        in_flight: TaskTracker,
+    ) -> Self {
+        Self {
+            routes: Routes::new(routes),
+            writers: Writers::new(in_flight.clone()),
+            hub,
+            metrics,
+            in_flight,
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            destination: None,
+            addresses: Vec::new(),
+            attempt: 0,
+            _in_flight: self.in_flight.token(),
+        }
+    }
+
+    /// No modules: Pingora's compression does not flush and would hold events back.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    /// Answers what is pollcast's to answer and finds the destination of the rest.
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        session.set_write_timeout(Some(ANSWER_TIMEOUT));
+        let path = session.req_header().uri.path();
+        let feed = self.hub.topic(path).cloned();
+        if let Some(topic) = &feed {
+            let request = session.req_header();
+            if negotiate::is_subscription(request) {
+                self.subscribe(topic, session).await?;
+                return Ok(true);
+            }
+            if let Some(answer) = cors::preflight(&topic.feed().deliver.cors, request) {
+                session
+                    .write_response_header(Box::new(answer?), true)
+                    .await?;
+                return Ok(true);
+            }
+        }
+        let path = session.req_header().uri.path();
+        ctx.destination = self.routes.destination(path, feed.as_ref().map(|topic| topic.feed()));
+        if ctx.destination.is_none() {
+            let detail = "no feed and no proxy entry has this path";
+            problem::answer(session, 404, detail, &[]).await?;
+            return Ok(true);
+        }
+        // Only our own answers are small; a passed-through body may take its time.
+        session.set_write_timeout(None);
+        Ok(false)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        let destination = ctx
+            .destination
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorType::HTTPStatus(404)))?;
+        if ctx.addresses.is_empty() {
+            ctx.addresses = forward::resolve(destination.upstream()).await?;
+        }
+        let address = ctx.addresses[ctx.attempt % ctx.addresses.len()];
+        let streams = forward::is_open_ended(session.req_header());
+        Ok(Box::new(forward::peer(destination.upstream(), address, streams)))
+    }
+
+    /// A name may have several addresses; the next one may answer.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        ctx.attempt += 1;
+        error.set_retry(ctx.attempt < ctx.addresses.len());
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let client = session.client_addr().and_then(|addr| addr.as_inet()).copied();
+        match &ctx.destination {
+            Some(destination) => forward::rewrite(request, destination, client),
+            None => Ok(()),
+        }
+    }
+
+    /// A feed's path has two representations, whichever of them this one is.
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        if ctx.destination.as_ref().is_some_and(Destination::is_feed) {
+            response.append_header(header::VARY, "accept")?;
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
+        let upstream = ctx.destination.as_ref().map(Destination::upstream);
+        let (status, detail) = forward::explain(error, upstream.map(|upstream| &*upstream.name));
+        if status > 0 && session.response_written().is_none() {
+            session.set_keepalive(None);
+            // A client that is gone cannot be told.
+            let _ = problem::answer(session, status, &detail, &[]).await;
+        }
+        FailToProxy {
+            error_code: status,
+            can_reuse_downstream: false,
+        }
+    }
+
+    /// Clients that leave are no news, and an upstream's failure is counted.
+    fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
+        error.esource() != &ErrorSource::Internal
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
+        if let Some(destination) = &ctx.destination {
+            let status = session.response_written().map_or(0, |head| head.status.as_u16());
+            self.metrics.forwarded(&destination.upstream().name, status);
+        }
+    }
+}
+
+/// The body of an answer without one.
+const EMPTY: Bytes = Bytes::new();

@@ -1,0 +1,155 @@
+//! What a request to a feed's path asks for.
+
+use http::header::ACCEPT;
+use http::{HeaderMap, Method};
+use pingora::http::RequestHeader;
+
+use crate::core::event::Mode;
+
+/// The header of WHATWG HTML section 9.2.4 by which EventSource resumes.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Whether the client asks for events: it *names* their type, with a weight above 0 and not below
+/// that of a named `application/json` (RFC 9110 section 12.5.1). Wildcards ask for nothing, so
+/// that clients which never heard of events keep getting JSON.
+pub fn is_subscription(request: &RequestHeader) -> bool {
+    matches!(request.method, Method::GET | Method::HEAD) && accepts_events(&request.headers)
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let named = |wanted: &str| {
+        headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(media_range)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, weight)| weight)
+            .reduce(f32::max)
+    };
+    let events = named("text/event-stream").unwrap_or(0.0);
+    events > 0.0 && events >= named("application/json").unwrap_or(0.0)
+}
+
+/// A media range and its weight; `None` where the weight is unreadable.
+fn media_range(text: &str) -> Option<(&str, f32)> {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next()?;
+    for part in parts {
+        if let Some((key, value)) = part.split_once('=')
+            && key.trim().eq_ignore_ascii_case("q")
+        {
+            let weight: f32 = value.trim().parse().ok()?;
+            return (0.0..=1.0).contains(&weight).then_some((name, weight));
+        }
+    }
+    Some((name, 1.0))
+}
+
+/// How a client wants to be served.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// The value of `?mode=`.
+    pub mode: Option<String>,
+    /// The position to resume from; the header wins over `?last_event_id=`, since EventSource
+    /// keeps its first URL for ever.
+    pub last_id: Option<Vec<u8>>,
+}
+
+impl Wishes {
+    /// Reads the query and the header; parameters that pollcast does not know are ignored.
+    pub fn of(request: &RequestHeader) -> Self {
+        let mut wishes = Self::default();
+        let query = request.uri.query().unwrap_or_default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "mode" if wishes.mode.is_none() => wishes.mode = Some(value.into_owned()),
+                "last_event_id" if wishes.last_id.is_none() => {
+                    wishes.last_id = Some(value.into_owned().into_bytes());
+                }
+                _ => {}
+            }
+        }
+        if let Some(value) = request.headers.get(LAST_EVENT_ID) {
+            wishes.last_id = Some(value.as_bytes().to_vec());
+        }
+        wishes.last_id = wishes.last_id.filter(|id| !id.is_empty());
+        wishes
+    }
+
+    /// The mode to serve: the one asked for if it is allowed, else an explanation.
+    ///
+    /// # Errors
+    /// The text for the client, which lists what is allowed.
+    pub fn mode(&self, default: Mode, allowed: &[Mode]) -> Result<Mode, String> {
+        let Some(wish) = &self.mode else {
+            return Ok(default);
+        };
+        wish.parse()
+            .ok()
+            .filter(|mode| allowed.contains(mode))
+            .ok_or_else(|| {
+                let allowed: Vec<_> = allowed.iter().map(|mode| mode.name()).collect();
+                format!("this feed has no such mode; use ?mode= with one of: {}", allowed.join(", "))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(accept: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(ACCEPT, value.parse().unwrap());
+        }
+        accepts_events(&headers)
+    }
+
+    #[test]
+    fn only_clients_that_name_the_type_subscribe() {
+        assert!(asks(&["text/event-stream"]));
+        assert!(asks(&["Text/Event-Stream; charset=utf-8"]));
+        assert!(asks(&["application/json, text/event-stream"]));
+        assert!(asks(&["application/json;q=0.5", "text/event-stream;q=0.5"]));
+        assert!(asks(&["text/event-stream;q=0.1, */*"]));
+    }
+
+    #[test]
+    fn everybody_else_keeps_getting_json() {
+        assert!(!asks(&[]));
+        assert!(!asks(&["*/*"]));
+        assert!(!asks(&["text/*"]));
+        assert!(!asks(&["application/json, text/plain, */*"]));
+        assert!(!asks(&["text/event-stream;q=0"]));
+        assert!(!asks(&["text/event-stream;q=0.4, application/json;q=0.5"]));
+        assert!(!asks(&["text/event-stream;q=high"]));
+        assert!(!asks(&["text/event-stream;q=7"]));
+    }
+
+    #[test]
+    fn the_header_wins_over_the_query() {
+        let mut request =
+            RequestHeader::build("GET", b"/orders?last_event_id=a-1&mode=patch&mode=x", None).unwrap();
+        let wishes = Wishes::of(&request);
+        assert_eq!(wishes.last_id.as_deref(), Some(&b"a-1"[..]));
+        assert_eq!(wishes.mode.as_deref(), Some("patch"));
+        request.insert_header("Last-Event-ID", "b-2").unwrap();
+        assert_eq!(Wishes::of(&request).last_id.as_deref(), Some(&b"b-2"[..]));
+    }
+
+    #[test]
+    fn an_unknown_mode_is_answered_with_the_list() {
+        let wishes = |mode: &str| Wishes {
+            mode: Some(mode.to_owned()),
+            last_id: None,
+        };
+        let allowed = [Mode::Patch, Mode::Snapshot];
+        assert_eq!(wishes("snapshot").mode(Mode::Patch, &allowed), Ok(Mode::Snapshot));
+        let refusal = wishes("merge").mode(Mode::Patch, &allowed).unwrap_err();
+        assert!(refusal.ends_with("patch, snapshot"), "{refusal}");
+        assert!(wishes("snapshot").mode(Mode::Patch, &[Mode::Patch]).is_err());
+    }
+}

@@ -1,0 +1,39 @@
+//! Answers that say what went wrong (RFC 9457).
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use serde_json::json;
+
+/// Answers with `status` and a problem document whose `detail` is for people.
+pub async fn answer(
+    session: &mut Session,
+    status: u16,
+    detail: &str,
+    headers: &[(HeaderName, HeaderValue)],
+) -> Result<()> {
+    let title = StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    let body = json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    })
+    .to_string();
+    let mut head = ResponseHeader::build(status, Some(headers.len() + 5))?;
+    for (name, value) in headers {
+        head.insert_header(name, value.clone())?;
+    }
+    head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    session.write_response_header(Box::new(head), false).await?;
+    session
+        .write_response_body(Some(Bytes::from(body)), true)
+        .await
+}

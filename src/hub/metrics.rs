@@ -1,0 +1,161 @@
+//! What the hub counts.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use crate::core::cursor::{Losses, Opening};
+use crate::core::event::State;
+use crate::core::sse::{Frame, Kind};
+use crate::metrics::Registry;
+
+/// The families, each labelled by feed.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    published: IntCounterVec,
+    delivered: IntCounterVec,
+    sent_bytes: IntCounterVec,
+    skipped: IntCounterVec,
+    lagged: IntCounterVec,
+    openings: IntCounterVec,
+    state: IntGaugeVec,
+    last_success: IntGaugeVec,
+    history_events: IntGaugeVec,
+    history_bytes: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers the families.
+    pub fn new(registry: &Registry) -> Self {
+        Self {
+            published: registry.counters(
+                "events_published_total",
+                "Changes that entered a feed's log, by the smallest form they have.",
+                &["feed", "form"],
+            ),
+            delivered: registry.counters(
+                "events_delivered_total",
+                "Frames written to subscribers.",
+                &["feed", "event"],
+            ),
+            sent_bytes: registry.counters(
+                "sent_bytes_total",
+                "Bytes of event streams written to subscribers, before transfer coding.",
+                &["feed"],
+            ),
+            skipped: registry.counters(
+                "events_skipped_total",
+                "Events that slow or returning subscribers did not get because a newer snapshot \
+                 replaced them.",
+                &["feed"],
+            ),
+            lagged: registry.counters(
+                "subscribers_lagged_total",
+                "How often the log moved past a subscriber, which was then reset.",
+                &["feed"],
+            ),
+            openings: registry.counters(
+                "subscriptions_total",
+                "Subscriptions by how they began: fresh, resumed (exactly the missed events), \
+                 condensed (a snapshot instead), or reset with its reason.",
+                &["feed", "opening"],
+            ),
+            state: registry.gauges(
+                "feed_state",
+                "1 for the state the feed is in, 0 for the others.",
+                &["feed", "state"],
+            ),
+            last_success: registry.gauges(
+                "last_success_timestamp_seconds",
+                "When the feed's last poll succeeded, in Unix time; 0 before the first.",
+                &["feed"],
+            ),
+            history_events: registry.gauges(
+                "history_events",
+                "Events kept for resume.",
+                &["feed"],
+            ),
+            history_bytes: registry.gauges(
+                "history_bytes",
+                "Bytes kept for resume.",
+                &["feed"],
+            ),
+        }
+    }
+
+    /// The metrics of one feed.
+    pub fn feed(&self, path: &str) -> FeedMetrics {
+        let feed = &[path];
+        FeedMetrics {
+            published_patches: self.published.with_label_values(&[path, "patch"]),
+            published_snapshots: self.published.with_label_values(&[path, "snapshot"]),
+            delivered: Kind::ALL
+                .map(|kind| self.delivered.with_label_values(&[path, kind.name()])),
+            sent_bytes: self.sent_bytes.with_label_values(feed),
+            skipped: self.skipped.with_label_values(feed),
+            lagged: self.lagged.with_label_values(feed),
+            openings: self.openings.clone(),
+            state: State::ALL.map(|state| self.state.with_label_values(&[path, state.name()])),
+            last_success: self.last_success.with_label_values(feed),
+            history_events: self.history_events.with_label_values(feed),
+            history_bytes: self.history_bytes.with_label_values(feed),
+            path: path.to_owned(),
+        }
+    }
+}
+
+/// The metrics of one feed, looked up once.
+#[derive(Debug)]
+pub struct FeedMetrics {
+    path: String,
+    published_patches: IntCounter,
+    published_snapshots: IntCounter,
+    delivered: [IntCounter; Kind::ALL.len()],
+    sent_bytes: IntCounter,
+    skipped: IntCounter,
+    lagged: IntCounter,
+    openings: IntCounterVec,
+    state: [IntGauge; State::ALL.len()],
+    last_success: IntGauge,
+    history_events: IntGauge,
+    history_bytes: IntGauge,
+}
+
+impl FeedMetrics {
+    pub(super) fn published(&self, patch: bool, held: (usize, usize)) {
+        if patch {
+            self.published_patches.inc();
+        } else {
+            self.published_snapshots.inc();
+        }
+        self.history_events.set(i64::try_from(held.0).unwrap_or(i64::MAX));
+        self.history_bytes.set(i64::try_from(held.1).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn opened(&self, opening: Opening) {
+        let word = match opening {
+            Opening::Fresh => "fresh",
+            Opening::Resumed => "resumed",
+            Opening::Condensed => "condensed",
+            Opening::Reset(reason) => reason.name(),
+        };
+        self.openings.with_label_values(&[&self.path, word]).inc();
+    }
+
+    pub(super) fn lost(&self, losses: Losses) {
+        self.skipped.inc_by(losses.skipped);
+        self.lagged.inc_by(losses.lagged);
+    }
+
+    pub(super) fn state(&self, state: State, last_success_seconds: u64) {
+        for (gauge, each) in self.state.iter().zip(State::ALL) {
+            gauge.set(i64::from(each == state));
+        }
+        self.last_success
+            .set(i64::try_from(last_success_seconds).unwrap_or(i64::MAX));
+    }
+
+    /// A frame reached a subscriber's socket.
+    pub fn delivered(&self, frame: &Frame) {
+        self.delivered[frame.kind() as usize].inc();
+        self.sent_bytes.inc_by(frame.payload_len() as u64);
+    }
+}

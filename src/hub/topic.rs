@@ -1,0 +1,321 @@
+//! One live document: its log, its health, and who waits for it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::metrics::FeedMetrics;
+use super::subscription::{Step, Subscription};
+use crate::config::Feed;
+use crate::core::cursor::{Cursor, Notice};
+use crate::core::event::{Mode, State, Timestamp};
+use crate::core::health::{Denial, Health};
+use crate::core::id::{Epoch, EventId};
+use crate::core::log::{Bounds, Log};
+use crate::core::sse::{Frame, Kind};
+
+/// One topic. Its poller tells it what polls brought; subscriptions read it.
+#[derive(Debug)]
+pub struct Topic {
+    feed: Arc<Feed>,
+    metrics: FeedMetrics,
+    /// A std mutex: held for a few field accesses or one encoding, never across an await.
+    inner: Mutex<Inner>,
+    /// Counts every change of `inner`; whoever waits on this topic waits on it.
+    version: watch::Sender<u64>,
+    /// How many listen.
+    demand: watch::Sender<usize>,
+    /// Shared by all subscribers.
+    heartbeat: Arc<Frame>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: Log,
+    health: Health,
+    /// None until the state first differs from what a new subscriber assumes.
+    notice: Option<Notice>,
+    /// Whether a poll was answered since polling last began.
+    warm: bool,
+    /// The refusal with which polling began, until a poll succeeds.
+    refused: Option<Denial>,
+    draining: bool,
+}
+
+/// What a new subscriber finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warmth {
+    /// The topic can be read: it holds a document, or says why not.
+    Ready,
+    /// The upstream refuses the feed.
+    Denied(Denial),
+    /// The process is about to leave.
+    Draining,
+}
+
+/// Keeps a topic polled while it lives.
+#[derive(Debug)]
+pub struct Demand {
+    topic: Arc<Topic>,
+}
+
+impl Topic {
+    /// A topic that was never polled. `epoch` must be fresh.
+    pub fn new(feed: Arc<Feed>, epoch: Epoch, metrics: FeedMetrics, now: Timestamp) -> Arc<Self> {
+        let bounds = Bounds {
+            events: feed.events.history.events,
+            bytes: feed.events.history.bytes,
+        };
+        let log = Log::new(epoch, feed.events.names.clone(), bounds);
+        let health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
+        let heartbeat = match &feed.deliver.heartbeat.event {
+            Some(name) => Frame::event(Kind::Heartbeat, name, None, b"{}"),
+            None => Frame::comment(),
+        };
+        metrics.state(State::Down, 0);
+        Arc::new(Self {
+            feed,
+            metrics,
+            inner: Mutex::new(Inner {
+                log,
+                health,
+                notice: None,
+                warm: false,
+                refused: None,
+                draining: false,
+            }),
+            version: watch::Sender::new(0),
+            demand: watch::Sender::new(0),
+            heartbeat: Arc::new(heartbeat),
+        })
+    }
+
+    // What the poller and the backplane say.
+
+    /// Makes this document the newest event. `patch` leads to it from the document before.
+    pub fn append(&self, document: Bytes, patch: Option<Bytes>) -> EventId {
+        let mut inner = self.lock();
+        let is_patch = patch.is_some();
+        let id = inner.log.append(document, patch);
+        self.metrics.published(is_patch, inner.log.held());
+        drop(inner);
+        self.wake();
+        id
+    }
+
+    /// A poll succeeded; to be said before its change is published. True if the state changed.
+    pub fn succeeded(&self, now: Timestamp) -> bool {
+        self.lock().refused = None;
+        self.update(|health| health.succeeded(now))
+    }
+
+    /// A poll failed. True if the state changed.
+    pub fn failed(&self, reason: String, denial: Option<Denial>, now: Timestamp) -> bool {
+        self.update(|health| health.failed(reason, denial, now))
+    }
+
+    /// Time passed without a poll. True if the state changed.
+    pub fn passed(&self, now: Timestamp) -> bool {
+        self.update(|health| health.passed(now))
+    }
+
+    /// A poll was answered and its outcome is in place: who waited for it may look.
+    pub fn warmed(&self) {
+        let mut inner = self.lock();
+        if !inner.warm {
+            inner.warm = true;
+            inner.refused = inner.health.denied();
+        }
+        drop(inner);
+        self.wake();
+    }
+
+    /// Polling stopped: what is held is no longer live.
+    pub fn cooled(&self) {
+        let mut inner = self.lock();
+        inner.warm = false;
+        inner.refused = None;
+    }
+
+    /// Polling begins again.
+    pub fn resumed(&self, now: Timestamp) {
+        self.lock().health.resumed(now);
+    }
+
+    /// The process is about to leave: every subscription ends, none begins.
+    pub fn drain(&self) {
+        self.lock().draining = true;
+        self.wake();
+    }
+
+    // What subscribers ask.
+
+    /// Declares interest, which gets the topic polled.
+    pub fn demand(self: &Arc<Self>) -> Demand {
+        self.demand.send_modify(|count| *count += 1);
+        Demand {
+            topic: Arc::clone(self),
+        }
+    }
+
+    /// Places a subscriber. Nothing published from now on can pass it by.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        demand: Demand,
+        mode: Mode,
+        last_id: Option<&[u8]>,
+    ) -> Subscription {
+        let version = self.version.subscribe();
+        let (cursor, opening) = Cursor::open(&self.lock().log, mode, last_id);
+        self.metrics.opened(opening);
+        Subscription::new(demand, cursor, version)
+    }
+
+    /// Waits until a poll was answered since polling last began, at most `patience`.
+    pub async fn warm(&self, patience: Duration) -> Warmth {
+        let mut version = self.version.subscribe();
+        let answered = async {
+            loop {
+                if let Some(warmth) = self.warmth() {
+                    return warmth;
+                }
+                if version.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        match tokio::time::timeout(patience, answered).await {
+            Ok(warmth) => warmth,
+            Err(_) => self.ended().map_or(Warmth::Ready, Warmth::Denied),
+        }
+    }
+
+    fn warmth(&self) -> Option<Warmth> {
+        let inner = self.lock();
+        if inner.draining {
+            return Some(Warmth::Draining);
+        }
+        let empty = !inner.log.has_document();
+        let refusal = inner
+            .health
+            .ended()
+            .or(inner.refused)
+            .or_else(|| inner.health.denied().filter(|_| empty));
+        inner
+            .warm
+            .then(|| refusal.map_or(Warmth::Ready, Warmth::Denied))
+    }
+
+    /// The refusal that ended this feed, if one did.
+    pub fn ended(&self) -> Option<Denial> {
+        self.lock().health.ended()
+    }
+
+    /// Whether the process is about to leave.
+    pub fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    pub(super) fn step(&self, cursor: &mut Cursor) -> Step {
+        let mut inner = self.lock();
+        if inner.draining {
+            return Step::Leave;
+        }
+        let Inner {
+            log,
+            notice,
+            health,
+            ..
+        } = &mut *inner;
+        let step = match cursor.next(log, notice.as_ref()) {
+            Some(frame) => Step::Send(frame),
+            None => match health.ended() {
+                Some(denial) => Step::End(Arc::new(end(log, denial))),
+                None => Step::Wait,
+            },
+        };
+        drop(inner);
+        self.metrics.lost(cursor.take_losses());
+        step
+    }
+
+    // What anybody may know.
+
+    /// The configuration that this topic follows.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// What is counted for this topic's feed.
+    pub fn metrics(&self) -> &FeedMetrics {
+        &self.metrics
+    }
+
+    /// The sign of life that all of its subscribers share.
+    pub fn heartbeat(&self) -> &Arc<Frame> {
+        &self.heartbeat
+    }
+
+    /// Follows how many listen.
+    pub fn listeners(&self) -> watch::Receiver<usize> {
+        self.demand.subscribe()
+    }
+
+    /// Reads the topic's health.
+    pub fn health<T>(&self, read: impl FnOnce(&Health) -> T) -> T {
+        read(&self.lock().health)
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Health) -> bool) -> bool {
+        let mut inner = self.lock();
+        let changed = change(&mut inner.health);
+        let state = inner.health.state();
+        // A new subscriber assumes `live`, so the first `down` needs a notice though nothing changed.
+        let told = inner.notice.as_ref().map_or(State::Live, |notice| notice.state);
+        if told != state {
+            let data = inner.health.to_json();
+            let name = &inner.log.names().status;
+            let frame = Frame::event(Kind::Status, name, None, data.as_bytes());
+            inner.notice = Some(Notice {
+                state,
+                after: inner.log.newest(),
+                frame: Arc::new(frame),
+            });
+        }
+        let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
+        self.metrics.state(state, last_success);
+        drop(inner);
+        self.wake();
+        changed
+    }
+
+    fn wake(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner
+            .lock()
+            .expect("invariant: nobody panics while holding a topic")
+    }
+}
+
+impl Demand {
+    /// What is demanded.
+    pub fn topic(&self) -> &Arc<Topic> {
+        &self.topic
+    }
+}
+
+impl Drop for Demand {
+    fn drop(&mut self) {
+        self.topic.demand.send_modify(|count| *count -= 1);
+    }
+}
+
+fn end(log: &Log, denial: Denial) -> Frame {
+    let data = format!(r#"{{"reason":"{}"}}"#, denial.reason());
+    Frame::event(Kind::End, &log.names().end, None, data.as_bytes())
+}

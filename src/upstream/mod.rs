@@ -1,0 +1,13 @@
+//! Asking upstreams: the polling client and the task that polls for one topic.
+//!
+//! Owns every request that pollcast makes of its own accord. Promises one poll at a time for each
+//! topic, however many subscribers it has, and that a failed poll changes nothing but the health.
+//! Must never talk to a subscriber: what it finds goes through the backplane into the topic's log.
+
+mod client;
+mod metrics;
+mod poller;
+
+pub use client::{Answer, Client, ClientError, PollError};
+pub use metrics::{Metrics, PollMetrics};
+pub use poller::Poller;
