@@ -1,6 +1,7 @@
 //! pollcast: poll once, push to everyone.
 pub mod admin;
 pub mod backplane;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;

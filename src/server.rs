@@ -169,10 +169,7 @@ impl Server {
     }
 }
 
-fn listen(
-    address: SocketAddr,
-    key: &'static str,
-) -> Result<(SocketAddr, TcpListener), StartError> {
+fn listen(address: SocketAddr, key: &'static str) -> Result<(SocketAddr, TcpListener), StartError> {
     let bind = || {
         let listener = TcpListener::bind(address)?;
         // Pingora hands the socket to the runtime as it is.
@@ -217,11 +214,8 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
 }
 
 /// Serves `app` on sockets that are already bound.
-fn start_listening<A>(
-    name: &str,
-    app: A,
-    sockets: Vec<(SocketAddr, TcpListener)>,
-) where
+fn start_listening<A>(name: &str, app: A, sockets: Vec<(SocketAddr, TcpListener)>)
+where
     A: ServerApp + Send + Sync + 'static,
 {
     let mut service = Service::new(name.to_owned(), app);

@@ -5,7 +5,7 @@
 //! documents.
 
 use async_trait::async_trait;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
@@ -50,11 +50,12 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
         let (status, media_type, body) = self.answer(&request.method, request.uri.path());
+        let length = HeaderValue::from(body.len());
         let mut response = Response::new(body.into_bytes());
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
-        headers.insert(header::CONTENT_LENGTH, response.body().len().into());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::CONTENT_LENGTH, length);
         response
     }
 }

@@ -91,8 +91,8 @@ impl Cursor {
             self.snapshot_due = true;
             self.losses.lagged += 1;
         }
-        let news = notice
-            .filter(|notice| notice.after <= self.sequence && notice.state != self.told);
+        let news =
+            notice.filter(|notice| notice.after <= self.sequence && notice.state != self.told);
         let snapshot_due = self.snapshot_due && log.has_document();
         // Recovery is told before the document that proves it, trouble after the last good one.
         if let Some(notice) = news.filter(|notice| !snapshot_due || notice.state == State::Live) {

@@ -4,6 +4,8 @@
 //! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
 //! logger; `tests/architecture.rs` refuses such an import.
 pub mod cursor;
+pub mod diff;
+pub mod document;
 pub mod event;
 pub mod health;
 pub mod id;

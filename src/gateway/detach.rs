@@ -25,6 +25,9 @@ pub async fn detach(session: &mut Session) -> Result<Stream> {
     *dummy.req_header_mut() = session.req_header().clone();
     match *std::mem::replace(&mut session.downstream_session, Box::new(dummy)) {
         ServerSession::H1(connection) => Ok(connection.into_inner()),
-        _ => Error::e_explain(ErrorType::InternalError, "only HTTP/1 streams can be detached"),
+        _ => Error::e_explain(
+            ErrorType::InternalError,
+            "only HTTP/1 streams can be detached",
+        ),
     }
 }

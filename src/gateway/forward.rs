@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::header::{self, ACCEPT, HOST};
 use http::HeaderValue;
+use http::header::{self, ACCEPT, HOST};
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -150,19 +150,26 @@ pub fn explain(error: &Error, upstream: Option<&str>) -> (u16, String) {
     let upstream = upstream.unwrap_or("?");
     match error.esource() {
         ErrorSource::Upstream => match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-                (504, format!("upstream \"{upstream}\" did not accept a connection in time"))
-            }
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
-                (504, format!("upstream \"{upstream}\" did not answer in time"))
-            }
-            ErrorType::ConnectRefused => {
-                (502, format!("upstream \"{upstream}\" refused the connection"))
-            }
-            ErrorType::Custom(reason) => {
-                (502, format!("upstream \"{upstream}\" cannot be reached: {reason}"))
-            }
-            _ => (502, format!("upstream \"{upstream}\" did not give a usable answer")),
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => (
+                504,
+                format!("upstream \"{upstream}\" did not accept a connection in time"),
+            ),
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout => (
+                504,
+                format!("upstream \"{upstream}\" did not answer in time"),
+            ),
+            ErrorType::ConnectRefused => (
+                502,
+                format!("upstream \"{upstream}\" refused the connection"),
+            ),
+            ErrorType::Custom(reason) => (
+                502,
+                format!("upstream \"{upstream}\" cannot be reached: {reason}"),
+            ),
+            _ => (
+                502,
+                format!("upstream \"{upstream}\" did not give a usable answer"),
+            ),
         },
         ErrorSource::Downstream => match error.etype() {
             ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => {

@@ -26,11 +26,7 @@ impl Metrics {
     /// Registers the families.
     pub fn new(registry: &Registry) -> Self {
         Self {
-            open: registry.gauges(
-                "connections",
-                "Open subscriptions.",
-                &["feed", "protocol"],
-            ),
+            open: registry.gauges("connections", "Open subscriptions.", &["feed", "protocol"]),
             opened: registry.counters(
                 "connections_opened_total",
                 "Subscriptions that were answered with an event stream.",

@@ -112,7 +112,9 @@ impl ProxyHttp for Gateway {
             }
         }
         let path = session.req_header().uri.path();
-        ctx.destination = self.routes.destination(path, feed.as_ref().map(|topic| topic.feed()));
+        ctx.destination = self
+            .routes
+            .destination(path, feed.as_ref().map(|topic| topic.feed()));
         if ctx.destination.is_none() {
             let detail = "no feed and no proxy entry has this path";
             problem::answer(session, 404, detail, &[]).await?;
@@ -123,7 +125,11 @@ impl ProxyHttp for Gateway {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
         let destination = ctx
             .destination
             .as_ref()
@@ -133,7 +139,11 @@ impl ProxyHttp for Gateway {
         }
         let address = ctx.addresses[ctx.attempt % ctx.addresses.len()];
         let streams = forward::is_open_ended(session.req_header());
-        Ok(Box::new(forward::peer(destination.upstream(), address, streams)))
+        Ok(Box::new(forward::peer(
+            destination.upstream(),
+            address,
+            streams,
+        )))
     }
 
     /// A name may have several addresses; the next one may answer.
@@ -155,7 +165,10 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let client = session.client_addr().and_then(|addr| addr.as_inet()).copied();
+        let client = session
+            .client_addr()
+            .and_then(|addr| addr.as_inet())
+            .copied();
         match &ctx.destination {
             Some(destination) => forward::rewrite(request, destination, client),
             None => Ok(()),
@@ -201,7 +214,9 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
         if let Some(destination) = &ctx.destination {
-            let status = session.response_written().map_or(0, |head| head.status.as_u16());
+            let status = session
+                .response_written()
+                .map_or(0, |head| head.status.as_u16());
             self.metrics.forwarded(&destination.upstream().name, status);
         }
     }

@@ -91,7 +91,10 @@ impl Wishes {
             .filter(|mode| allowed.contains(mode))
             .ok_or_else(|| {
                 let allowed: Vec<_> = allowed.iter().map(|mode| mode.name()).collect();
-                format!("this feed has no such mode; use ?mode= with one of: {}", allowed.join(", "))
+                format!(
+                    "this feed has no such mode; use ?mode= with one of: {}",
+                    allowed.join(", ")
+                )
             })
     }
 }
@@ -132,7 +135,8 @@ mod tests {
     #[test]
     fn the_header_wins_over_the_query() {
         let mut request =
-            RequestHeader::build("GET", b"/orders?last_event_id=a-1&mode=patch&mode=x", None).unwrap();
+            RequestHeader::build("GET", b"/orders?last_event_id=a-1&mode=patch&mode=x", None)
+                .unwrap();
         let wishes = Wishes::of(&request);
         assert_eq!(wishes.last_id.as_deref(), Some(&b"a-1"[..]));
         assert_eq!(wishes.mode.as_deref(), Some("patch"));
@@ -147,9 +151,16 @@ mod tests {
             last_id: None,
         };
         let allowed = [Mode::Patch, Mode::Snapshot];
-        assert_eq!(wishes("snapshot").mode(Mode::Patch, &allowed), Ok(Mode::Snapshot));
+        assert_eq!(
+            wishes("snapshot").mode(Mode::Patch, &allowed),
+            Ok(Mode::Snapshot)
+        );
         let refusal = wishes("merge").mode(Mode::Patch, &allowed).unwrap_err();
         assert!(refusal.ends_with("patch, snapshot"), "{refusal}");
-        assert!(wishes("snapshot").mode(Mode::Patch, &[Mode::Patch]).is_err());
+        assert!(
+            wishes("snapshot")
+                .mode(Mode::Patch, &[Mode::Patch])
+                .is_err()
+        );
     }
 }

@@ -75,7 +75,9 @@ impl Gateway {
 pub(super) fn retry(configured: Duration) -> Frame {
     let millis = u64::try_from(configured.as_millis()).unwrap_or(u64::MAX);
     let half = millis / 2;
-    Frame::retry(rand::random_range(millis - half..=millis.saturating_add(half)))
+    Frame::retry(rand::random_range(
+        millis - half..=millis.saturating_add(half),
+    ))
 }
 
 fn framing(session: &Session) -> Framing {

@@ -68,16 +68,8 @@ impl Metrics {
                 "When the feed's last poll succeeded, in Unix time; 0 before the first.",
                 &["feed"],
             ),
-            history_events: registry.gauges(
-                "history_events",
-                "Events kept for resume.",
-                &["feed"],
-            ),
-            history_bytes: registry.gauges(
-                "history_bytes",
-                "Bytes kept for resume.",
-                &["feed"],
-            ),
+            history_events: registry.gauges("history_events", "Events kept for resume.", &["feed"]),
+            history_bytes: registry.gauges("history_bytes", "Bytes kept for resume.", &["feed"]),
         }
     }
 
@@ -87,8 +79,7 @@ impl Metrics {
         FeedMetrics {
             published_patches: self.published.with_label_values(&[path, "patch"]),
             published_snapshots: self.published.with_label_values(&[path, "snapshot"]),
-            delivered: Kind::ALL
-                .map(|kind| self.delivered.with_label_values(&[path, kind.name()])),
+            delivered: Kind::ALL.map(|kind| self.delivered.with_label_values(&[path, kind.name()])),
             sent_bytes: self.sent_bytes.with_label_values(feed),
             skipped: self.skipped.with_label_values(feed),
             lagged: self.lagged.with_label_values(feed),
@@ -126,8 +117,10 @@ impl FeedMetrics {
         } else {
             self.published_snapshots.inc();
         }
-        self.history_events.set(i64::try_from(held.0).unwrap_or(i64::MAX));
-        self.history_bytes.set(i64::try_from(held.1).unwrap_or(i64::MAX));
+        self.history_events
+            .set(i64::try_from(held.0).unwrap_or(i64::MAX));
+        self.history_bytes
+            .set(i64::try_from(held.1).unwrap_or(i64::MAX));
     }
 
     pub(super) fn opened(&self, opening: Opening) {

@@ -273,7 +273,10 @@ impl Topic {
         let changed = change(&mut inner.health);
         let state = inner.health.state();
         // A new subscriber assumes `live`, so the first `down` needs a notice though nothing changed.
-        let told = inner.notice.as_ref().map_or(State::Live, |notice| notice.state);
+        let told = inner
+            .notice
+            .as_ref()
+            .map_or(State::Live, |notice| notice.state);
         if told != state {
             let data = inner.health.to_json();
             let name = &inner.log.names().status;

@@ -144,7 +144,8 @@ impl Client {
             headers.insert(name, value.clone());
         }
         known.condition(&mut headers);
-        let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
+        let conditional =
+            headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
         let mut response = self
             .http
             .get(request.url.clone())

@@ -110,7 +110,10 @@ impl Poller {
                 return self.await_newcomer().await;
             }
             let linger = self.feed().poll.linger;
-            if self.idle_since.is_some_and(|since| since.elapsed() >= linger) {
+            if self
+                .idle_since
+                .is_some_and(|since| since.elapsed() >= linger)
+            {
                 return;
             }
         }

@@ -1,0 +1,26 @@
+//! `pollcast check`: is this file right, and what does it do?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{CliError, run};
+use crate::config::Config;
+
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Configuration file (YAML)
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub fn check(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    let (config, warnings) = Config::load(&arguments.config)?;
+    println!("{}: ok", arguments.config.display());
+    run::describe(&config);
+    for warning in &warnings {
+        println!("warning: {warning}");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,83 @@
+//! The command line: arguments in, one of five jobs out.
+//!
+//! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
+//! goes wrong; what goes to standard output is the job's result, everything else is standard error.
+
+mod check;
+mod diff;
+mod run;
+mod tail;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{LoadError, Problems};
+use crate::server::StartError;
+
+/// Poll once, push to everyone.
+///
+/// pollcast is a reverse proxy that polls JSON endpoints, works out what changed, and pushes the
+/// changes to any number of clients as Server-Sent Events. Everything else passes through.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+}
+
+const EXAMPLES: &str = "\
+Try it:
+  pollcast demo
+      a made-up legacy API, pollcast in front of it, and a page to watch
+  pollcast run --upstream http://127.0.0.1:9000 --feed /orders
+      turns http://127.0.0.1:9000/orders into a live stream at http://127.0.0.1:8080/orders
+  curl -N -H 'Accept: text/event-stream' http://127.0.0.1:8080/orders
+      watches it as it is on the wire;  pollcast tail http://127.0.0.1:8080/orders  explains it
+  pollcast check -c pollcast.yaml
+      says everything that is wrong with a configuration, in one go";
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Serve: poll the feeds, push their changes, pass everything else through
+    Run(run::Arguments),
+    /// Check a configuration file and say what it does, without starting anything
+    Check(check::Arguments),
+    /// Subscribe to a feed and print each change
+    Tail(tail::Arguments),
+    /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
+    Diff(diff::Arguments),
+}
+
+/// Why a job could not be done. The message ends up on standard error, its causes behind it.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration file is missing or wrong.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The arguments that stand for a configuration are wrong.
+    #[error("these arguments do not make a configuration\n{0}")]
+    Arguments(Problems),
+    /// The server cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// `diff` cannot read a document.
+    #[error(transparent)]
+    Diff(#[from] diff::DiffError),
+    /// `tail` cannot go on.
+    #[error(transparent)]
+    Tail(#[from] tail::TailError),
+}
+
+/// Does what the process's arguments say.
+///
+/// # Errors
+/// [`CliError`]; mistakes in the arguments themselves end the process with status 2.
+pub fn run() -> Result<ExitCode, CliError> {
+    match Arguments::parse().job {
+        Job::Run(arguments) => run::run(&arguments),
+        Job::Check(arguments) => check::check(&arguments),
+        Job::Tail(arguments) => tail::tail(&arguments),
+        Job::Diff(arguments) => diff::diff(&arguments),
+    }
+}

@@ -1,0 +1,7 @@
+//! What pollcast promises, seen from outside: the real binary, real sockets, a scripted upstream.
+//!
+//! One module for each promise. Servers listen on loopback at free ports and end with their test.
+
+mod support;
+
+mod streaming;

@@ -1,0 +1,23 @@
+//! What every promise needs: an upstream that does as it is told, the real binary in front of it,
+//! and a client that reads event streams by its own understanding of the standard.
+
+pub mod client;
+pub mod proxy;
+pub mod upstream;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up; never an expectation about speed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `ready` says so.
+///
+/// # Panics
+/// With `what` after [`PATIENCE`].
+pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

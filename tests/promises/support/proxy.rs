@@ -1,0 +1,182 @@
+//! The real binary, started as a user would start it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::eventually;
+
+/// A running pollcast; killed when dropped.
+pub struct Proxy {
+    child: Child,
+    address: SocketAddr,
+    admin: SocketAddr,
+    log: Arc<Mutex<String>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// Starts it with this configuration, to which listeners on free ports are added.
+    pub fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("pollcast.yaml");
+        let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
+                         admin: { listen: \"127.0.0.1:0\" }\n";
+        let listeners = if config.contains("server:") {
+            "admin: { listen: \"127.0.0.1:0\" }\n"
+        } else {
+            listeners
+        };
+        std::fs::write(&file, format!("{listeners}{config}")).expect("a file");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+            .args(["run", "-c"])
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let log = Arc::new(Mutex::new(String::new()));
+        keep(child.stderr.take().expect("piped"), Arc::clone(&log));
+        let mut told = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut next_address = |prefix: &str| loop {
+            let line = told
+                .next()
+                .unwrap_or_else(|| panic!("it never started: {}", log.lock().unwrap()));
+            if let Some(rest) = line.expect("text").strip_prefix(prefix) {
+                let address = rest.split('/').next().expect("an address");
+                return address.parse().expect("an address");
+            }
+        };
+        let address = next_address("listening on http://");
+        let admin = next_address("admin on http://");
+        drain(told);
+        Self {
+            child,
+            address,
+            admin,
+            log,
+            _folder: folder,
+        }
+    }
+
+    /// One feed at `/feed`, polled every 50 ms, with more keys of the feed as YAML flow entries,
+    /// such as `, deliver: { retry: 1s }`.
+    pub fn with_feed(upstream: &str, more: &str) -> Self {
+        let poll = if more.contains("poll:") {
+            ""
+        } else {
+            ", poll: { interval: 50ms }"
+        };
+        Self::start(&format!(
+            "upstreams: {{ legacy: {{ url: \"{upstream}\" }} }}\n\
+             feeds:\n  - {{ path: /feed, upstream: legacy{poll}{more} }}\n"
+        ))
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Status and body of a GET on the admin listener.
+    pub fn admin(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin).expect("the admin listener accepts");
+        let request = format!("GET {path} HTTP/1.0\r\nhost: admin\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let status = answer.split(' ').nth(1).expect("a status line");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        (status.parse().expect("a status"), body.to_owned())
+    }
+
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    /// The sum of the samples of a metric whose labels contain every one of `labels`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let (_, text) = self.admin("/metrics");
+        let sample = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (family, set) = series.split_once('{').unwrap_or((series, ""));
+            let wanted = family == name && labels.iter().all(|label| set.contains(label));
+            wanted.then(|| value.parse::<f64>().expect("a number"))
+        };
+        text.lines().filter_map(sample).sum()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> usize {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("a size");
+        let kib = line.split_whitespace().nth(1).expect("a number");
+        kib.parse::<usize>().expect("a number") * 1024
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for its end.
+    pub fn exit_status(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process ends", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        status.expect("it ended")
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of pollcast\n{}", self.log());
+        }
+    }
+}
+
+/// Sends a signal to a process that the test started.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
+    assert!(status.expect("kill runs").success(), "kill -{name} {pid}");
+}
+
+fn keep(from: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
+
+fn drain(lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) {
+    std::thread::spawn(move || lines.for_each(drop));
+}
