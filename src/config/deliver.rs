@@ -133,19 +133,22 @@ fn origin(node: &Node<'_>, credentials: bool) -> Option<String> {
         }
         _ => {}
     }
-    let Ok(url) = Url::parse(&scalar.text) else {
-        return refuse("is no origin", EXAMPLE);
-    };
-    let serialised = match url.origin() {
+    match serialised(&scalar.text) {
+        Some(origin) if origin == scalar.text => Some(origin),
+        Some(origin) if !scalar.foreign && !scalar.text.contains('@') => {
+            refuse("is no origin", &format!("write {origin:?}"))
+        }
+        _ => refuse("is no origin", EXAMPLE),
+    }
+}
+
+/// The origin of a URL.
+fn serialised(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(match url.origin() {
         tuple if tuple.is_tuple() => tuple.ascii_serialization(),
         // Extensions and apps have origins that the URL standard calls opaque.
-        _ => format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
-    };
-    if serialised == scalar.text && url.has_host() {
-        return Some(serialised);
-    }
-    match scalar.foreign || !url.has_host() || scalar.text.contains('@') {
-        true => refuse("is no origin", EXAMPLE),
-        false => refuse("is no origin", &format!("write \"{serialised}\"")),
-    }
+        _ => format!("{}://{host}", url.scheme()),
+    })
 }

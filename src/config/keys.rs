@@ -95,20 +95,24 @@ pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|(_, candidate)| candidate)
 }
 
-/// The edit distance (Levenshtein) in characters.
+/// The edit distance in characters, in which swapping two neighbours is one edit.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let above = &rows[i - 1];
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -208,6 +212,7 @@ mod tests {
         let remedy = |keys: &Keys, key| keys.refusal(key).unwrap().1;
         assert!(remedy(&POLL, "intervall").starts_with("did you mean `interval`?"));
         assert!(remedy(&DOCUMENT, "max-bytes").starts_with("did you mean `max_bytes`?"));
+        assert!(remedy(&UPSTREAM, "ulr").starts_with("did you mean `url`?"));
         assert!(remedy(&FEED, "interval").starts_with("write it under `poll`"));
         assert!(remedy(&TOP, "drain").starts_with("write it under `server`"));
         assert!(remedy(&ADMIN, "colour").starts_with("known keys: listen"));

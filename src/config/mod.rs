@@ -9,7 +9,7 @@
 //! | `load` | the door: a file, a text or two arguments |
 //! | `resolve`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
-//! | `sheet`, `section`, `value`, `expand` | reading a value at its place, noting what is wrong |
+//! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `place`, `problem` | where it stands, and how it is told |
 
 mod deliver;
@@ -22,8 +22,11 @@ mod load;
 mod place;
 mod problem;
 mod resolve;
+mod scalar;
 mod section;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod upstream;
 mod value;
 

@@ -22,19 +22,19 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let root = Node::root(value, sheet);
     let top = root.section(&TOP);
     let server = server(&top.section("server", &SERVER));
-    let admin = admin(&top.section("admin", &ADMIN), &server.listen);
+    let admin = admin(&top, &server.listen);
     let upstreams = Upstreams::read(&top);
     let feeds = feeds(&top, &upstreams);
     let routes = routes(&top, &upstreams);
     if feeds.is_empty() && routes.is_empty() && !sheet.is_spoilt() {
         root.problem(
             "there is nothing to do: no feed, no proxy route",
-            "list a path under `feeds`",
+            "give it a path to poll",
         );
     } else if feeds.is_empty() {
         root.warning(
             "there are no feeds: everything passes through, nothing is polled",
-            "list a path under `feeds`",
+            "give it a path to poll",
         );
     }
     upstreams.warn_of_unused(&feeds, &routes);
@@ -124,7 +124,8 @@ fn threads(section: &Section<'_>) -> usize {
     }
 }
 
-fn admin(section: &Section<'_>, public: &[SocketAddr]) -> Admin {
+fn admin(top: &Section<'_>, public: &[SocketAddr]) -> Admin {
+    let section = top.section("admin", &ADMIN);
     let standard = SocketAddr::from(([127, 0, 0, 1], 9091));
     let node = section.find("listen");
     let listen = node
@@ -132,7 +133,9 @@ fn admin(section: &Section<'_>, public: &[SocketAddr]) -> Admin {
         .and_then(Node::listen)
         .map_or(standard, |(address, _)| address);
     if public.iter().any(|address| clash(*address, listen)) {
-        let node = node.unwrap_or_else(|| section.node.clone());
+        // Where only one of them is written, that is the line to look at.
+        let node = node.or_else(|| top.section("server", &SERVER).find("listen"));
+        let node = node.unwrap_or(section.node);
         node.problem(
             format!(
                 "admin.listen and server.listen both want port {}",

@@ -29,7 +29,9 @@ impl<'a> Section<'a> {
     /// As [`Section::find`]; absence is a problem.
     pub(super) fn require(&self, key: &'static str, remedy: impl Display) -> Option<Node<'a>> {
         let found = self.find(key);
-        if found.is_none() {
+        // What is no mapping was refused already; its keys are not missing besides.
+        let readable = self.entries.is_some() || self.node.value().is_null();
+        if found.is_none() && readable {
             self.place(key, &Value::Null).problem("missing", remedy);
         }
         found

@@ -4,13 +4,12 @@
 //! gives `None`; callers then go on with any stand-in, because a [`Sheet`] with problems never
 //! becomes a configuration.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 use serde_yaml::{Mapping, Value};
 
-use super::expand::{Surroundings, expand};
+use super::expand::Surroundings;
 use super::place::{Lines, Path};
 use super::problem::{Problem, Problems, Warning};
 
@@ -70,9 +69,12 @@ impl<'a> Sheet<'a> {
 }
 
 /// Shows paths as they are, with their lines in `text`.
-pub(super) fn in_file(text: &str) -> impl Fn(&Path) -> (String, Option<usize>) {
-    let lines = Lines::of(text);
-    move |path| (path.to_string(), lines.line(path))
+pub(super) fn in_file(text: &str) -> impl Fn(&Path) -> (String, Option<usize>) + '_ {
+    let lines = OnceCell::new();
+    move |path| {
+        let lines = lines.get_or_init(|| Lines::of(text));
+        (path.to_string(), lines.line(path))
+    }
 }
 
 /// One value of the file, and where it stands.
@@ -81,26 +83,6 @@ pub(super) struct Node<'a> {
     value: &'a Value,
     path: Path,
     sheet: &'a Sheet<'a>,
-}
-
-/// A scalar as text.
-pub(super) struct Scalar {
-    /// What it means, everything put in. Never show this: it may hold a secret.
-    pub(super) text: String,
-    /// Whether some of the text came from outside the file.
-    pub(super) foreign: bool,
-    written: String,
-}
-
-impl Scalar {
-    /// The text as it stands in the file, for messages: quoted, on one line, not too long.
-    pub(super) fn shown(&self) -> String {
-        const LONGEST: usize = 80;
-        match self.written.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("{:?}...", &self.written[..end]),
-            None => format!("{:?}", self.written),
-        }
-    }
 }
 
 impl<'a> Node<'a> {
@@ -206,88 +188,6 @@ impl<'a> Node<'a> {
             }
         }
         named
-    }
-
-    /// Reads text; a number or a boolean is a problem.
-    pub(super) fn text(&self) -> Option<Scalar> {
-        match self.value {
-            Value::String(written) => self.expand(written),
-            Value::Number(_) | Value::Bool(_) => {
-                self.wrong_type("text", "write it in quotes");
-                None
-            }
-            _ => {
-                self.wrong_type("text", "write one value");
-                None
-            }
-        }
-    }
-
-    /// Reads any scalar whose text is certain. Fractions are refused: YAML would turn 1.10 into 1.1.
-    pub(super) fn scalar(&self) -> Option<Scalar> {
-        let plain = |text: String| Scalar {
-            written: text.clone(),
-            text,
-            foreign: false,
-        };
-        match self.value {
-            Value::Number(number) if !number.is_f64() => Some(plain(number.to_string())),
-            Value::Bool(flag) => Some(plain(flag.to_string())),
-            Value::Null => {
-                self.wrong_type("text", "write \"\" for an empty value, or remove the key");
-                None
-            }
-            _ => self.text(),
-        }
-    }
-
-    /// Reads a whole number.
-    pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let remedy = format!("write one from {} to {}", range.start(), range.end());
-        let number = match self.value {
-            Value::Number(number) => number.as_u64(),
-            Value::String(written) => {
-                let scalar = self.expand(written)?;
-                scalar.text.trim().parse().ok().filter(|_| scalar.foreign)
-            }
-            _ => None,
-        };
-        match number {
-            Some(number) if range.contains(&number) => return Some(number),
-            Some(_) => self.problem("the number is out of range", remedy),
-            None => self.wrong_type("a whole number", remedy),
-        }
-        None
-    }
-
-    /// Reads `true` or `false`.
-    pub(super) fn flag(&self) -> Option<bool> {
-        let flag = match self.value {
-            Value::Bool(flag) => Some(*flag),
-            Value::String(written) => {
-                let scalar = self.expand(written)?;
-                scalar.text.trim().parse().ok().filter(|_| scalar.foreign)
-            }
-            _ => None,
-        };
-        if flag.is_none() {
-            self.wrong_type("true or false", "write it without quotes");
-        }
-        flag
-    }
-
-    fn expand(&self, written: &str) -> Option<Scalar> {
-        match expand(written, self.sheet.around) {
-            Ok(it) => Some(Scalar {
-                text: it.text,
-                foreign: it.foreign,
-                written: written.to_owned(),
-            }),
-            Err(error) => {
-                self.problem(error, "");
-                None
-            }
-        }
     }
 }
 

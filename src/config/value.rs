@@ -8,7 +8,8 @@ use bytesize::ByteSize;
 use serde_yaml::Value;
 use url::Url;
 
-use super::sheet::{Node, Scalar};
+use super::scalar::Scalar;
+use super::sheet::Node;
 
 /// The longest duration that is accepted. Far beyond use, and far below any overflow.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,8 +19,12 @@ impl Node<'_> {
     pub(super) fn duration(&self, least: Duration) -> Option<Duration> {
         let example = "write a number and a unit, as in \"2s\", \"500ms\" or \"1m\"";
         let scalar = match self.value() {
-            Value::Number(_) => {
-                self.problem("the duration has no unit", example);
+            Value::Number(number) => {
+                let remedy = match number.is_u64() {
+                    true => format!("write \"{number}s\" for seconds"),
+                    false => example.to_owned(),
+                };
+                self.problem(format!("{number} has no unit"), remedy);
                 return None;
             }
             Value::String(_) => self.text()?,
@@ -37,22 +42,16 @@ impl Node<'_> {
             self.problem(format!("{} is no duration", scalar.shown()), example);
             return None;
         };
-        if duration < least {
+        let (what, remedy) = if duration < least {
             let least = humantime::format_duration(least);
-            self.problem(
-                format!("{} is too short", scalar.shown()),
-                format!("write {least} or more"),
-            );
-            return None;
-        }
-        if duration > DAY {
-            self.problem(
-                format!("{} is too long", scalar.shown()),
-                "write 24h or less",
-            );
-            return None;
-        }
-        Some(duration)
+            ("is too short", format!("write {least} or more"))
+        } else if duration > DAY {
+            ("is too long", "write 24h or less".to_owned())
+        } else {
+            return Some(duration);
+        };
+        self.problem(format!("{} {what}", scalar.shown()), remedy);
+        None
     }
 
     /// Reads a size such as `16MiB`, or a plain number of bytes.
@@ -109,7 +108,7 @@ impl Node<'_> {
         if path.contains(['{', '}']) {
             return refuse(
                 "has a capture, which is not supported yet",
-                "write one feed for each path",
+                "list each path by itself",
             );
         }
         if path.contains("//") || path.split('/').any(dots) {
