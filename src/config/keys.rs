@@ -122,7 +122,8 @@ mod tests {
     use serde_yaml::Value;
 
     use super::*;
-    use crate::config::{Config, System};
+    use crate::config::Config;
+    use crate::config::expand::tests::Fixed;
 
     const FULL: &str = include_str!("../../config/full.yaml");
     const README: &str = include_str!("../../config/README.md");
@@ -188,22 +189,43 @@ mod tests {
         assert_eq!(named, known());
     }
 
+    /// The full example with another value under one key.
+    fn full_with(key: &str, odd: &str) -> String {
+        let odd: Value = serde_yaml::from_str(odd).unwrap();
+        let mut value: Value = serde_yaml::from_str(FULL).unwrap();
+        walk(&mut value, "", &mut |place, value| {
+            if place == key {
+                *value = odd.clone();
+            }
+        });
+        serde_yaml::to_string(&value).unwrap()
+    }
+
     #[test]
     fn every_known_key_is_read() {
         for key in known() {
-            let mut value: Value = serde_yaml::from_str(FULL).unwrap();
-            let odd: Value = serde_yaml::from_str("!odd [[1.5]]").unwrap();
-            walk(&mut value, "", &mut |place, value| {
-                if place == key {
-                    *value = odd.clone();
-                }
-            });
-            let text = serde_yaml::to_string(&value).unwrap();
-            let problems = Config::parse(&text, &System::new(""))
-                .expect_err(&key)
-                .to_string();
+            let problems = Config::parse(&full_with(&key, "!odd [[1.5]]"), &Fixed);
+            let problems = problems.expect_err(&key).to_string();
             let place = key.replace("[]", "[0]").replace("NAME", "shop");
             assert!(problems.contains(&place), "{key}:\n{problems}");
+        }
+    }
+
+    #[test]
+    fn no_key_tells_what_was_put_in_from_outside() {
+        for key in known() {
+            for odd in [
+                "'${TOKEN}'",
+                "['${TOKEN}']",
+                "'http://${TOKEN}:${TOKEN}@x'",
+                "'/{${TOKEN}'",
+            ] {
+                let told = match Config::parse(&full_with(&key, odd), &Fixed) {
+                    Ok((_, warnings)) => format!("{warnings:?}"),
+                    Err(problems) => problems.to_string(),
+                };
+                assert!(!told.contains("s3cret"), "{key}:\n{told}");
+            }
         }
     }
 

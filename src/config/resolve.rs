@@ -137,10 +137,7 @@ fn admin(top: &Section<'_>, public: &[SocketAddr]) -> Admin {
         let node = node.or_else(|| top.section("server", &SERVER).find("listen"));
         let node = node.unwrap_or(section.node);
         node.problem(
-            format!(
-                "admin.listen and server.listen both want port {}",
-                listen.port()
-            ),
+            "`server.listen` takes the port of `admin.listen` (127.0.0.1:9091 by default)",
             "give `admin.listen` another port",
         );
     }

@@ -38,11 +38,12 @@ impl<'a> Upstreams<'a> {
 
     /// The upstream that `section` refers to.
     pub(super) fn refer(&self, section: &Section<'_>) -> Arc<Upstream> {
-        let names: Vec<&str> = self
+        // What is no name was told at its place, and might disturb a terminal here.
+        let names = self
             .entries
             .iter()
-            .map(|(upstream, _)| upstream.name.as_str())
-            .collect();
+            .map(|(upstream, _)| upstream.name.as_str());
+        let names: Vec<&str> = names.filter(|name| is_name(name)).collect();
         let defined = match names.is_empty() {
             true => "define it under `upstreams`".to_owned(),
             false => format!("defined are: {}", names.join(", ")),
@@ -94,8 +95,7 @@ impl<'a> Upstreams<'a> {
 }
 
 fn upstream(name: String, node: &Node<'_>) -> Upstream {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+    if !is_name(&name) {
         node.problem(
             "this is no name for an upstream (it becomes a metrics label)",
             "use 1 to 64 letters, digits, `_` or `-`",
@@ -116,6 +116,11 @@ fn upstream(name: String, node: &Node<'_>) -> Upstream {
     }
     upstream.headers = headers(&section, Sent::WithPolls).into_iter().collect();
     upstream
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=64).contains(&text.len()) && text.chars().all(plain)
 }
 
 /// Takes the place of what could not be read; never part of a valid configuration.
