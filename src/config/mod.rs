@@ -3,6 +3,35 @@
 //! Owns the road `file` (as written) -> `resolve` -> [`Config`]. Promises that a [`Config`] needs
 //! no further checking, and that a file with mistakes yields all of them at once as [`Problem`]s.
 //! Must never open a socket or start anything.
+//!
+//! | room | what it knows |
+//! |---|---|
+//! | `load` | the door: a file, a text or two arguments |
+//! | `resolve`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `keys` | every key there is |
+//! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
+//! | `place`, `problem` | where it stands, and how it is told |
+
+mod deliver;
+mod events;
+mod expand;
+mod feed;
+mod headers;
+mod keys;
+mod load;
+mod place;
+mod problem;
+mod resolve;
+mod scalar;
+mod section;
+mod sheet;
+#[cfg(test)]
+mod tests;
+mod upstream;
+mod value;
+
+pub use expand::{Surroundings, System};
+pub use problem::{LoadError, Problem, Problems, Warning};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,243 @@
+//! Every key that a configuration may hold, section by section.
+//!
+//! Promises that a key is either read, or refused: as not supported yet where the design has a
+//! place for it, else as unknown, with the nearest key that exists. The tests hold `full.yaml` and
+//! the reference table of `config/README.md` to these tables.
+
+/// The keys of one mapping.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Where the mapping stands, such as `feeds[].poll`; empty for the top of the file.
+    pub(super) at: &'static str,
+    /// Keys that are read.
+    pub(super) known: &'static [&'static str],
+    /// Keys that have a meaning in a later version.
+    pub(super) later: &'static [&'static str],
+}
+
+macro_rules! sections {
+    ($($name:ident at $at:literal: [$($known:literal),*] later [$($later:literal),*];)*) => {
+        $(pub(super) const $name: Keys =
+            Keys { at: $at, known: &[$($known),*], later: &[$($later),*] };)*
+        /// Every section, outermost first.
+        pub(super) const ALL: &[Keys] = &[$($name),*];
+    };
+}
+
+sections! {
+    TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane", "export"];
+    SERVER at "server": ["listen", "threads", "drain"] later [];
+    ADMIN at "admin": ["listen"] later [];
+    UPSTREAM at "upstreams.NAME": ["url", "headers"]
+        later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
+    FEED at "feeds[]":
+        ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
+    REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
+    POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
+        later ["min_interval", "max_interval"];
+    DOCUMENT at "feeds[].document": ["select", "ignore", "key", "max_bytes"] later ["items"];
+    EVENTS at "feeds[].events": ["mode", "modes", "names", "history"] later [];
+    NAMES at "feeds[].events.names": ["snapshot", "patch", "reset", "status", "end"]
+        later ["merge", "added", "changed", "removed"];
+    HISTORY at "feeds[].events.history": ["events", "bytes"] later [];
+    DELIVER at "feeds[].deliver": ["retry", "heartbeat", "write_timeout", "end_after", "cors"]
+        later ["max_lifetime", "compression"];
+    HEARTBEAT at "feeds[].deliver.heartbeat": ["every", "event"] later [];
+    CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
+    ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];
+}
+
+impl Keys {
+    /// What to tell someone who wrote `key` here: nothing if it is known, else what is wrong and
+    /// the remedy.
+    pub(super) fn refusal(&self, key: &str) -> Option<(&'static str, String)> {
+        if self.known.contains(&key) {
+            return None;
+        }
+        if self.later.contains(&key) {
+            return Some(("not supported yet", "remove it".to_owned()));
+        }
+        let known = format!("known keys: {}", self.known.join(", "));
+        let remedy = match (nearest(key, self.known), self.below(key)) {
+            (_, Some(section)) => format!("write it under `{section}`; {known}"),
+            (Some(nearest), None) => format!("did you mean `{nearest}`? {known}"),
+            (None, None) => known,
+        };
+        Some(("unknown key", remedy))
+    }
+
+    /// The only section inside this one that knows `key`, relative to this one.
+    fn below(&self, key: &str) -> Option<&'static str> {
+        let mut sections = ALL[1..].iter().filter_map(|section| {
+            let inside = match self.at {
+                "" => section.at,
+                at => section.at.strip_prefix(at)?.strip_prefix('.')?,
+            };
+            section.known.contains(&key).then_some(inside)
+        });
+        sections.next().filter(|_| sections.next().is_none())
+    }
+}
+
+/// The candidate that `word` was most likely meant to be, if one is close enough.
+pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    // A long word is no typing error, and its distance would take long to find.
+    if word.len() > 64 {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let close = |candidate: &&str| 1.max(candidate.len() / 3);
+    candidates
+        .iter()
+        .map(|candidate| (distance(&word, &candidate.to_lowercase()), *candidate))
+        .filter(|(distance, candidate)| *distance <= close(candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The edit distance in characters, in which swapping two neighbours is one edit.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let above = &rows[i - 1];
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_yaml::Value;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::expand::tests::Fixed;
+
+    const FULL: &str = include_str!("../../config/full.yaml");
+    const README: &str = include_str!("../../config/README.md");
+
+    /// Every key of every section, as `config/README.md` writes them.
+    fn known() -> BTreeSet<String> {
+        let keys = |section: &Keys| {
+            let at = section.at;
+            section.known.iter().map(move |key| match at {
+                "" => (*key).to_owned(),
+                at => format!("{at}.{key}"),
+            })
+        };
+        ALL.iter().flat_map(keys).collect()
+    }
+
+    /// Calls `visit` for every key of a mapping, with its place in the form of [`known`].
+    fn walk(value: &mut Value, at: &str, visit: &mut dyn FnMut(&str, &mut Value)) {
+        match value {
+            Value::Mapping(entries) => {
+                for (key, value) in entries.iter_mut() {
+                    let key = if at == "upstreams" {
+                        "NAME"
+                    } else {
+                        key.as_str().unwrap()
+                    };
+                    let place = if at.is_empty() {
+                        key.to_owned()
+                    } else {
+                        format!("{at}.{key}")
+                    };
+                    visit(&place, value);
+                    walk(value, &place, visit);
+                }
+            }
+            Value::Sequence(items) => {
+                for item in items {
+                    walk(item, &format!("{at}[]"), visit);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_full_example_names_every_key() {
+        let mut named = BTreeSet::new();
+        let mut value: Value = serde_yaml::from_str(FULL).unwrap();
+        walk(&mut value, "", &mut |place, _| {
+            named.insert(place.to_owned());
+        });
+        let missing: Vec<_> = known().difference(&named).cloned().collect();
+        assert!(missing.is_empty(), "config/full.yaml lacks {missing:?}");
+    }
+
+    #[test]
+    fn the_reference_table_names_every_key_and_no_other() {
+        // An upstream is a section, and `proxy[]` and `feeds[]` are entries: none is a key itself.
+        let rows = README
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let named: BTreeSet<_> = rows.map(|(key, _)| key.to_owned()).collect();
+        assert_eq!(named, known());
+    }
+
+    /// The full example with another value under one key.
+    fn full_with(key: &str, odd: &str) -> String {
+        let odd: Value = serde_yaml::from_str(odd).unwrap();
+        let mut value: Value = serde_yaml::from_str(FULL).unwrap();
+        walk(&mut value, "", &mut |place, value| {
+            if place == key {
+                *value = odd.clone();
+            }
+        });
+        serde_yaml::to_string(&value).unwrap()
+    }
+
+    #[test]
+    fn every_known_key_is_read() {
+        for key in known() {
+            let problems = Config::parse(&full_with(&key, "!odd [[1.5]]"), &Fixed);
+            let problems = problems.expect_err(&key).to_string();
+            let place = key.replace("[]", "[0]").replace("NAME", "shop");
+            assert!(problems.contains(&place), "{key}:\n{problems}");
+        }
+    }
+
+    #[test]
+    fn no_key_tells_what_was_put_in_from_outside() {
+        for key in known() {
+            for odd in [
+                "'${TOKEN}'",
+                "['${TOKEN}']",
+                "'http://${TOKEN}:${TOKEN}@x'",
+                "'/{${TOKEN}'",
+            ] {
+                let told = match Config::parse(&full_with(&key, odd), &Fixed) {
+                    Ok((_, warnings)) => format!("{warnings:?}"),
+                    Err(problems) => problems.to_string(),
+                };
+                assert!(!told.contains("s3cret"), "{key}:\n{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_answered_with_the_nearest_or_its_proper_place() {
+        let remedy = |keys: &Keys, key| keys.refusal(key).unwrap().1;
+        assert!(remedy(&POLL, "intervall").starts_with("did you mean `interval`?"));
+        assert!(remedy(&DOCUMENT, "max-bytes").starts_with("did you mean `max_bytes`?"));
+        assert!(remedy(&UPSTREAM, "ulr").starts_with("did you mean `url`?"));
+        assert!(remedy(&FEED, "interval").starts_with("write it under `poll`"));
+        assert!(remedy(&TOP, "drain").starts_with("write it under `server`"));
+        assert!(remedy(&ADMIN, "colour").starts_with("known keys: listen"));
+        assert_eq!(POLL.refusal("min_interval").unwrap().0, "not supported yet");
+    }
+}

@@ -1,0 +1,206 @@
+//! From the file as written to the [`Config`]: the top of the file and the routes.
+//!
+//! Where something is wrong, a problem is noted and a stand-in takes its place, so that everything
+//! else is checked too; the result counts only if no problem was noted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::feed::feeds;
+use super::headers::{Sent, headers};
+use super::keys::{ADMIN, ROUTE, SERVER, TOP};
+use super::section::Section;
+use super::sheet::{Node, Sheet};
+use super::upstream::Upstreams;
+use super::{Admin, Config, Route, Server};
+
+/// Reads the whole file. The result counts only if `sheet` holds no problem afterwards.
+pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
+    let root = Node::root(value, sheet);
+    let top = root.section(&TOP);
+    let server = server(&top.section("server", &SERVER));
+    let admin = admin(&top, &server.listen);
+    let upstreams = Upstreams::read(&top);
+    let feeds = feeds(&top, &upstreams);
+    let routes = routes(&top, &upstreams);
+    if feeds.is_empty() && routes.is_empty() && !sheet.is_spoilt() {
+        root.problem(
+            "there is nothing to do: no feed, no proxy route",
+            "give it a path to poll",
+        );
+    } else if feeds.is_empty() {
+        root.warning(
+            "there are no feeds: everything passes through, nothing is polled",
+            "give it a path to poll",
+        );
+    }
+    upstreams.warn_of_unused(&feeds, &routes);
+    Config {
+        server,
+        admin,
+        upstreams: upstreams.all(),
+        feeds,
+        routes,
+    }
+}
+
+fn server(section: &Section<'_>) -> Server {
+    Server {
+        listen: section
+            .find("listen")
+            .map_or_else(|| vec![([127, 0, 0, 1], 8080).into()], |node| listen(&node)),
+        threads: threads(section),
+        drain: section
+            .find("drain")
+            .and_then(|node| node.duration(Duration::ZERO))
+            .unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+/// One address, or a list of them.
+fn listen(node: &Node<'_>) -> Vec<SocketAddr> {
+    let entries = match node.value() {
+        Value::Sequence(_) => node.items(),
+        _ => vec![node.clone()],
+    };
+    if entries.is_empty() {
+        node.problem(
+            "there is no address",
+            "write one such as \"127.0.0.1:8080\"",
+        );
+    }
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for entry in entries {
+        let Some((address, scalar)) = entry.listen() else {
+            continue;
+        };
+        if addresses.iter().any(|other| clash(*other, address)) {
+            entry.problem(
+                format!("{} is taken by an earlier entry", scalar.shown()),
+                "use another port, or remove it",
+            );
+        } else {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// Whether both cannot be listened on together. Port 0 is a fresh one each time.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let overlap = a.ip() == b.ip()
+        || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
+    a.port() == b.port() && a.port() != 0 && overlap
+}
+
+fn threads(section: &Section<'_>) -> usize {
+    let automatic = section.node.sheet().around.parallelism();
+    let Some(node) = section.find("threads") else {
+        return automatic;
+    };
+    match node.value() {
+        Value::String(text) if text == "auto" => automatic,
+        Value::String(text) if !text.contains("${") => {
+            node.problem(
+                "this is no number of threads",
+                "write `auto`, or a number from 1 to 1024",
+            );
+            automatic
+        }
+        // Text that came from outside may say either.
+        Value::String(_) => match node.text() {
+            Some(scalar) if scalar.text == "auto" => automatic,
+            Some(_) => node
+                .integer(1..=1024)
+                .map_or(automatic, |number| number as usize),
+            None => automatic,
+        },
+        _ => node
+            .integer(1..=1024)
+            .map_or(automatic, |number| number as usize),
+    }
+}
+
+fn admin(top: &Section<'_>, public: &[SocketAddr]) -> Admin {
+    let section = top.section("admin", &ADMIN);
+    let standard = SocketAddr::from(([127, 0, 0, 1], 9091));
+    let node = section.find("listen");
+    let listen = node
+        .as_ref()
+        .and_then(Node::listen)
+        .map_or(standard, |(address, _)| address);
+    if public.iter().any(|address| clash(*address, listen)) {
+        // Where only one of them is written, that is the line to look at.
+        let node = node.or_else(|| top.section("server", &SERVER).find("listen"));
+        let node = node.unwrap_or(section.node);
+        node.problem(
+            "`server.listen` takes the port of `admin.listen` (127.0.0.1:9091 by default)",
+            "give `admin.listen` another port",
+        );
+    }
+    Admin { listen }
+}
+
+/// Longest path first. Without `proxy`, everything goes to the only upstream.
+fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Route>> {
+    let Some(node) = top.find("proxy") else {
+        return match upstreams.all().as_slice() {
+            [only] => vec![Arc::new(Route {
+                path: "/".to_owned(),
+                upstream: only.clone(),
+                headers: Vec::new(),
+                preserve_host: false,
+            })],
+            _ => Vec::new(),
+        };
+    };
+    let mut routes: Vec<Arc<Route>> = Vec::new();
+    for item in node.items() {
+        let route = route(&item, upstreams, &routes);
+        routes.push(Arc::new(route));
+    }
+    routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+    routes
+}
+
+fn route(item: &Node<'_>, upstreams: &Upstreams<'_>, earlier: &[Arc<Route>]) -> Route {
+    let section = item.section(&ROUTE);
+    let mut path = String::new();
+    if let Some(node) = section.require(
+        "path",
+        "write the path whose requests go there, such as \"/\"",
+    ) && let Some((text, scalar)) = node.path()
+    {
+        // A prefix is matched at `/` boundaries, so that a `/` at its end says nothing.
+        path = match text.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            trimmed => trimmed.to_owned(),
+        };
+        if earlier.iter().any(|route| route.path == path) {
+            node.problem(
+                format!("{} is routed twice", scalar.shown()),
+                "keep one of the routes",
+            );
+        }
+    }
+    let headers = headers(&section, Sent::WithPassThrough);
+    let preserve_host = section
+        .find("preserve_host")
+        .and_then(|node| node.flag())
+        .unwrap_or(false);
+    if preserve_host && headers.iter().any(|(name, _)| *name == http::header::HOST) {
+        section.node.problem(
+            "`headers` sets `host`, and `preserve_host` keeps the client's",
+            "keep one of them",
+        );
+    }
+    Route {
+        path,
+        upstream: upstreams.refer(&section),
+        headers,
+        preserve_host,
+    }
+}

@@ -1,0 +1,202 @@
+//! What the whole road promises, from text to [`Config`].
+
+use std::time::Duration;
+
+use super::expand::tests::Fixed;
+use super::{Config, Idle, Warning};
+use crate::core::event::{Mode, Names};
+
+fn parsed(text: &str) -> (Config, Vec<String>) {
+    let (config, warnings) = Config::parse(text, &Fixed).unwrap();
+    (config, warnings.iter().map(Warning::to_string).collect())
+}
+
+fn one_feed(rest: &str) -> (Config, Vec<String>) {
+    parsed(&format!(
+        "upstreams: {{shop: {{url: 'http://shop/base/', headers: {{x-a: up, x-b: up}}}}}}\nfeeds:\n  - {{path: /orders, upstream: shop{rest}}}\n"
+    ))
+}
+
+#[test]
+fn the_defaults_are_those_of_the_reference() {
+    let (config, warnings) = one_feed("");
+    assert!(warnings.is_empty());
+    assert_eq!(config.server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(
+        (config.server.threads, config.server.drain),
+        (4, Duration::from_secs(5))
+    );
+    assert_eq!(config.admin.listen, "127.0.0.1:9091".parse().unwrap());
+    let feed = &config.feeds[0];
+    assert_eq!(feed.request.url.as_str(), "http://shop/base/orders");
+    assert_eq!(
+        (feed.poll.interval, feed.poll.timeout),
+        (Duration::from_secs(2), Duration::from_secs(5))
+    );
+    assert_eq!(
+        (feed.poll.idle, feed.poll.linger),
+        (Idle::Pause, Duration::from_secs(30))
+    );
+}
+
+#[test]
+fn the_defaults_of_documents_events_and_delivery_are_those_of_the_reference() {
+    let (config, _) = one_feed("");
+    let feed = &config.feeds[0];
+    assert_eq!(
+        (feed.document.max_bytes, feed.document.key.as_deref()),
+        (16 << 20, None)
+    );
+    assert_eq!(
+        (feed.events.mode, feed.events.modes.as_slice()),
+        (Mode::Patch, &Mode::ALL[..])
+    );
+    assert_eq!(
+        (feed.events.history.events, feed.events.history.bytes),
+        (1000, 16 << 20)
+    );
+    assert_eq!(feed.events.names, Names::default());
+    assert_eq!(
+        (feed.deliver.retry, feed.deliver.heartbeat.every),
+        (Duration::from_secs(3), Duration::from_secs(15))
+    );
+    assert_eq!(
+        (feed.deliver.write_timeout, feed.deliver.end_after),
+        (Duration::from_secs(30), Duration::from_secs(30))
+    );
+    assert_eq!(
+        (config.routes.len(), config.routes[0].path.as_str()),
+        (1, "/")
+    );
+}
+
+#[test]
+fn the_full_example_differs_from_the_defaults_only_where_it_says_so() {
+    let (full, _) = parsed(include_str!("../../config/full.yaml"));
+    let (plain, _) = one_feed("");
+    let (full_feed, plain_feed) = (&full.feeds[0], &plain.feeds[0]);
+    assert_eq!((full.server, full.admin), (plain.server, plain.admin));
+    assert_eq!(full_feed.poll, plain_feed.poll);
+    assert_eq!(full_feed.events, plain_feed.events);
+    assert_eq!(full_feed.document.max_bytes, plain_feed.document.max_bytes);
+    assert_eq!(full_feed.deliver.retry, plain_feed.deliver.retry);
+    assert_eq!(
+        full_feed.deliver.heartbeat.every,
+        plain_feed.deliver.heartbeat.every
+    );
+    assert_eq!(
+        full_feed.deliver.write_timeout,
+        plain_feed.deliver.write_timeout
+    );
+    assert_eq!(full_feed.deliver.end_after, plain_feed.deliver.end_after);
+}
+
+#[test]
+fn a_poll_asks_below_the_upstream_with_the_feeds_headers_laid_over_its_own() {
+    let (config, _) = one_feed(
+        ", request: {path: '/a%20b/c', query: {q: ['x y', 1], r: '&='}, headers: {X-A: feed}}",
+    );
+    let request = &config.feeds[0].request;
+    assert_eq!(
+        request.url.as_str(),
+        "http://shop/base/a%20b/c?q=x+y&q=1&r=%26%3D"
+    );
+    assert_eq!(
+        (&request.headers["x-a"], &request.headers["x-b"]),
+        (&"feed".parse().unwrap(), &"up".parse().unwrap())
+    );
+    assert!(
+        request
+            .headers
+            .values()
+            .all(http::HeaderValue::is_sensitive)
+    );
+}
+
+#[test]
+fn a_secret_enters_no_debug_output_of_the_headers() {
+    let (config, _) = one_feed(", request: {headers: {authorization: '${TOKEN}'}}");
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn without_patch_among_the_modes_the_first_is_the_standard() {
+    assert_eq!(
+        one_feed(", events: {modes: [snapshot]}").0.feeds[0]
+            .events
+            .mode,
+        Mode::Snapshot
+    );
+}
+
+#[test]
+fn everyone_seeing_what_credentials_may_see_is_warned_of() {
+    let (_, warnings) = one_feed(", request: {headers: {authorization: a}}, share: everyone");
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].starts_with("feeds[0].share (line 3): polls carry credentials (authorization)")
+    );
+}
+
+#[test]
+fn an_upstream_without_use_is_warned_of() {
+    let (config, warnings) = parsed(
+        "upstreams: {a: {url: 'http://a'}, b: {url: 'http://b'}}\nfeeds: [{path: /, upstream: a}]",
+    );
+    assert!(warnings[0].starts_with("upstreams.b (line 1): no feed and no proxy route"));
+    assert!(config.routes.is_empty());
+}
+
+#[test]
+fn routes_stand_longest_first_without_a_slash_at_their_end() {
+    let (config, _) = parsed(
+        "upstreams: {a: {url: 'http://a'}}\nfeeds: [{path: /x, upstream: a}]\nproxy: [{path: /, upstream: a}, {path: /api/v1/, upstream: a}, {path: /api, upstream: a}]",
+    );
+    let paths: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| route.path.as_str())
+        .collect();
+    assert_eq!(paths, ["/api/v1", "/api", "/"]);
+}
+
+#[test]
+fn two_arguments_make_a_configuration() {
+    let (config, warnings) =
+        Config::quick("http://shop:9000", &["/a".into(), "/b$$".into()]).unwrap();
+    assert!(warnings.is_empty());
+    let urls: Vec<_> = config
+        .feeds
+        .iter()
+        .map(|feed| feed.request.url.as_str())
+        .collect();
+    assert_eq!(urls, ["http://shop:9000/a", "http://shop:9000/b$$"]);
+    assert_eq!(config.routes.len(), 1);
+}
+
+#[test]
+fn problems_without_a_file_speak_of_the_arguments() {
+    let problems =
+        Config::quick("shop:9000", &["orders".into(), "/a".into(), "/a".into()]).unwrap_err();
+    let places: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.place.as_str())
+        .collect();
+    assert_eq!(places, ["--upstream", "--feed", "--feed"]);
+    assert!(
+        Config::quick("http://x", &["${HOME}".into()])
+            .unwrap_err()
+            .to_string()
+            .starts_with("--feed: ")
+    );
+}
+
+#[test]
+fn an_argument_is_shown_as_it_was_given() {
+    let problems = Config::quick("http://x", &["a$b".into()]).unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .starts_with("--feed: \"a$b\" is no path")
+    );
+}

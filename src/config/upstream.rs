@@ -1,0 +1,134 @@
+//! Upstreams as they are written in a configuration, and references to them.
+
+use std::sync::Arc;
+
+use serde_yaml::Value;
+use url::Url;
+
+use super::headers::{Sent, headers};
+use super::keys::{UPSTREAM, nearest};
+use super::section::Section;
+use super::sheet::Node;
+use super::{Feed, Route, Upstream};
+
+/// The named backends, and where they stand in the file.
+pub(super) struct Upstreams<'a> {
+    entries: Vec<(Arc<Upstream>, Node<'a>)>,
+}
+
+impl<'a> Upstreams<'a> {
+    /// Reads the section `upstreams`.
+    pub(super) fn read(top: &Section<'a>) -> Self {
+        let remedy = "name a backend, as in `upstreams: {shop: {url: \"http://127.0.0.1:9000\"}}`";
+        let Some(node) = top.require("upstreams", remedy) else {
+            return Self {
+                entries: Vec::new(),
+            };
+        };
+        let named = node.named();
+        if named.is_empty() && matches!(node.value(), Value::Mapping(entries) if entries.is_empty())
+        {
+            node.problem("there is no upstream", remedy);
+        }
+        let entry = |(name, node): (String, Node<'a>)| (Arc::new(upstream(name, &node)), node);
+        Self {
+            entries: named.into_iter().map(entry).collect(),
+        }
+    }
+
+    /// The upstream that `section` refers to.
+    pub(super) fn refer(&self, section: &Section<'_>) -> Arc<Upstream> {
+        // What is no name was told at its place, and might disturb a terminal here.
+        let names = self
+            .entries
+            .iter()
+            .map(|(upstream, _)| upstream.name.as_str());
+        let names: Vec<&str> = names.filter(|name| is_name(name)).collect();
+        let defined = match names.is_empty() {
+            true => "define it under `upstreams`".to_owned(),
+            false => format!("defined are: {}", names.join(", ")),
+        };
+        let Some((node, scalar)) = section
+            .require("upstream", &defined)
+            .and_then(|node| node.text().map(|scalar| (node, scalar)))
+        else {
+            return Arc::new(stand_in(String::new()));
+        };
+        if let Some((found, _)) = self
+            .entries
+            .iter()
+            .find(|(upstream, _)| upstream.name == scalar.text)
+        {
+            return found.clone();
+        }
+        let remedy = match nearest(&scalar.text, &names).filter(|_| !scalar.foreign) {
+            Some(nearest) => format!("did you mean `{nearest}`? {defined}"),
+            None => defined,
+        };
+        node.problem(format!("there is no upstream {}", scalar.shown()), remedy);
+        Arc::new(stand_in(String::new()))
+    }
+
+    /// All of them, in the file's order.
+    pub(super) fn all(&self) -> Vec<Arc<Upstream>> {
+        self.entries
+            .iter()
+            .map(|(upstream, _)| upstream.clone())
+            .collect()
+    }
+
+    /// Warns of those that nothing refers to.
+    pub(super) fn warn_of_unused(&self, feeds: &[Arc<Feed>], routes: &[Arc<Route>]) {
+        for (upstream, node) in &self.entries {
+            let by_feed = feeds.iter().any(|feed| feed.upstream.name == upstream.name);
+            let by_route = routes
+                .iter()
+                .any(|route| route.upstream.name == upstream.name);
+            if !by_feed && !by_route {
+                node.warning(
+                    "no feed and no proxy route uses this upstream",
+                    "remove it, or refer to it",
+                );
+            }
+        }
+    }
+}
+
+fn upstream(name: String, node: &Node<'_>) -> Upstream {
+    if !is_name(&name) {
+        node.problem(
+            "this is no name for an upstream (it becomes a metrics label)",
+            "use 1 to 64 letters, digits, `_` or `-`",
+        );
+    }
+    let section = node.section(&UPSTREAM);
+    let mut upstream = stand_in(name);
+    let url = match section.find("servers") {
+        // A problem of its own already; `url` is not missing beside it.
+        Some(_) => None,
+        None => section.require(
+            "url",
+            "write where it is, as in `url: \"http://127.0.0.1:9000\"`",
+        ),
+    };
+    if let Some(url) = url.and_then(|node| node.base_url()) {
+        upstream.url = url;
+    }
+    upstream.headers = headers(&section, Sent::WithPolls).into_iter().collect();
+    upstream
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=64).contains(&text.len()) && text.chars().all(plain)
+}
+
+/// Takes the place of what could not be read; never part of a valid configuration.
+fn stand_in(name: String) -> Upstream {
+    let url = Url::parse("http://unresolved.invalid").expect("invariant: a constant URL");
+    Upstream {
+        name,
+        url,
+        headers: http::HeaderMap::new(),
+    }
+}
