@@ -3,5 +3,6 @@
 //! Owns every decision that needs no outside world. Promises to be deterministic: time and
 //! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
 //! logger; `tests/architecture.rs` refuses such an import.
+pub mod diff;
 pub mod event;
 pub mod json;
