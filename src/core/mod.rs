@@ -4,5 +4,6 @@
 //! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
 //! logger; `tests/architecture.rs` refuses such an import.
 pub mod diff;
+pub mod document;
 pub mod event;
 pub mod json;
