@@ -1,0 +1,257 @@
+//! One topic's document: what the last good answer said.
+//!
+//! Promises that a bad answer never disturbs the good one before it, and that the same answer
+//! twice costs one comparison of bytes.
+
+use bytes::Bytes;
+
+use super::diff::diff;
+use super::json::{Json, ParseError, Pattern, Pointer, parse};
+
+/// Which part of the answers is the document, and how its arrays are matched.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct View {
+    /// The part that is the document; the root for all of it.
+    pub select: Pointer,
+    /// What is dropped from it before comparing, seen from the selected part.
+    pub ignore: Vec<Pattern>,
+    /// The member that identifies the elements of arrays of objects.
+    pub key: Option<String>,
+}
+
+/// The document as of the last accepted answer; nothing before the first.
+#[derive(Debug)]
+pub struct Document {
+    view: View,
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    /// The last accepted answer, as it came.
+    body: Bytes,
+    json: Json,
+    snapshot: Bytes,
+}
+
+/// What an accepted answer meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// The document is the one we hold.
+    Unchanged,
+    /// The document is another one, or the first.
+    Changed(Change),
+}
+
+/// A step from one document to the next, as compact JSON on one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The whole new document.
+    pub snapshot: Bytes,
+    /// The RFC 6902 patch from the document before; none for the first document and where it
+    /// would not be smaller than the snapshot.
+    pub patch: Option<Bytes>,
+}
+
+/// Why an answer cannot become the document. Reads as a sentence for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The answer is no JSON that we can take.
+    #[error("the answer is {0}")]
+    Parse(#[from] ParseError),
+    /// The answer is JSON, but has nothing where the document should be.
+    #[error("nothing at \"{select}\" (document.select)")]
+    NotFound {
+        /// Where the document should be.
+        select: Pointer,
+    },
+}
+
+impl Rejected {
+    /// A short word for a metric's label; one of a fixed few.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Rejected::Parse(ParseError::Empty) => "empty",
+            Rejected::Parse(ParseError::Html) => "html",
+            Rejected::Parse(ParseError::NotUtf8 { .. }) => "not_utf8",
+            Rejected::Parse(ParseError::Syntax { .. }) => "invalid_json",
+            Rejected::Parse(ParseError::TooDeep) => "too_deep",
+            Rejected::NotFound { .. } => "select",
+        }
+    }
+}
+
+impl Document {
+    /// Nothing observed yet.
+    pub fn new(view: View) -> Self {
+        Self {
+            view,
+            current: None,
+        }
+    }
+
+    /// Takes in an answer's body, decoded. The same bytes as last time are not even parsed.
+    ///
+    /// # Errors
+    /// [`Rejected`] where the body holds no document; the one we hold stays.
+    pub fn observe(&mut self, body: Bytes) -> Result<Observation, Rejected> {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.body == body)
+        {
+            return Ok(Observation::Unchanged);
+        }
+        let json = self.view.document(&body)?;
+        if let Some(current) = &mut self.current
+            && current.json == json
+        {
+            current.body = body;
+            return Ok(Observation::Unchanged);
+        }
+        let snapshot = Bytes::from(json.encode());
+        let patch = self.current.as_ref().and_then(|current| {
+            diff(
+                &current.json,
+                &json,
+                self.view.key.as_deref(),
+                snapshot.len(),
+            )
+        });
+        self.current = Some(Current {
+            body,
+            json,
+            snapshot: snapshot.clone(),
+        });
+        Ok(Observation::Changed(Change {
+            snapshot,
+            patch: patch.map(Bytes::from),
+        }))
+    }
+
+    /// The current document as compact JSON on one line; none before the first.
+    pub fn snapshot(&self) -> Option<&Bytes> {
+        self.current.as_ref().map(|current| &current.snapshot)
+    }
+}
+
+impl View {
+    fn document(&self, body: &[u8]) -> Result<Json, Rejected> {
+        let selected = parse(body)?.into_selected(&self.select);
+        let mut json = selected.ok_or_else(|| Rejected::NotFound {
+            select: self.select.clone(),
+        })?;
+        json.ignore(&self.ignore);
+        Ok(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observe(document: &mut Document, body: &'static str) -> Option<(String, Option<String>)> {
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        match document
+            .observe(Bytes::from_static(body.as_bytes()))
+            .unwrap()
+        {
+            Observation::Unchanged => None,
+            Observation::Changed(change) => Some((text(change.snapshot), change.patch.map(text))),
+        }
+    }
+
+    #[test]
+    fn the_first_document_has_no_patch_and_the_next_has_one() {
+        let mut document = Document::new(View::default());
+        assert_eq!(document.snapshot(), None);
+        let first = observe(
+            &mut document,
+            r#" {"a": "a long enough text to be worth a patch", "b": 1.0}"#,
+        );
+        assert_eq!(
+            first,
+            Some((
+                r#"{"a":"a long enough text to be worth a patch","b":1.0}"#.into(),
+                None
+            ))
+        );
+        let next = observe(
+            &mut document,
+            r#"{"a": "a long enough text to be worth a patch", "b": 2.50}"#,
+        );
+        let patch = r#"[{"op":"replace","path":"/b","value":2.50}]"#;
+        assert_eq!(next.unwrap().1.as_deref(), Some(patch));
+    }
+
+    #[test]
+    fn a_patch_that_would_not_be_smaller_is_left_out() {
+        let mut document = Document::new(View::default());
+        observe(&mut document, "[1]");
+        assert_eq!(observe(&mut document, "[2]"), Some(("[2]".into(), None)));
+        assert_eq!(observe(&mut document, "{}"), Some(("{}".into(), None)));
+    }
+
+    #[test]
+    fn another_writing_of_the_same_document_is_no_change() {
+        let mut document = Document::new(View::default());
+        observe(&mut document, r#"{"a":1,"b":"é"}"#);
+        for same in [
+            r#"{"a":1,"b":"é"}"#,
+            r#"{"b":"\u00e9","a":1.0}"#,
+            "\u{feff}{\"a\":10e-1,\n\"b\":\"é\"}",
+        ] {
+            assert_eq!(observe(&mut document, same), None, "{same}");
+        }
+        assert_eq!(document.snapshot().unwrap(), r#"{"a":1,"b":"é"}"#);
+    }
+
+    #[test]
+    fn only_the_selected_part_without_what_is_ignored_counts() {
+        let mut document = Document::new(View {
+            select: Pointer::parse("/data").unwrap(),
+            ignore: vec![Pattern::parse("/*/age").unwrap()],
+            key: None,
+        });
+        let first = observe(&mut document, r#"{"at":1,"data":[{"id":1,"age":5}]}"#);
+        assert_eq!(first, Some((r#"[{"id":1}]"#.into(), None)));
+        assert_eq!(
+            observe(&mut document, r#"{"at":2,"data":[{"id":1,"age":6}]}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn a_bad_answer_is_named_and_leaves_the_document_alone() {
+        let mut document = Document::new(View {
+            select: Pointer::parse("/data").unwrap(),
+            ..View::default()
+        });
+        observe(&mut document, r#"{"data":[1]}"#);
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let cases: [(&[u8], &str, &str); 6] = [
+            (b"", "the answer is empty", "empty"),
+            (b"<html>", "the answer is HTML, not JSON", "html"),
+            (b"\xff", "the answer is not UTF-8 at byte 0", "not_utf8"),
+            (
+                b"{\"data\":",
+                "the answer is invalid JSON at line 1 column 8: EOF while parsing a value",
+                "invalid_json",
+            ),
+            (
+                deep.as_bytes(),
+                "the answer is nested deeper than 128 levels",
+                "too_deep",
+            ),
+            (b"{}", "nothing at \"/data\" (document.select)", "select"),
+        ];
+        for (body, message, reason) in cases {
+            let rejected = document.observe(Bytes::copy_from_slice(body)).unwrap_err();
+            assert_eq!(
+                (&*rejected.to_string(), rejected.reason()),
+                (message, reason)
+            );
+            assert_eq!(document.snapshot().unwrap(), "[1]");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Real polls: every patch turns the one document into the next, and is small.
+//!
+//! Reads `*.ndjson.zst` in `$POLLCAST_CORPUS`: one `{"at": …, "body": "…"}` a line, oldest first.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use pollcast::core::diff::diff;
+use pollcast::core::json::{Json, Patch, parse};
+
+/// Pairs looked at per file; enough to see, few enough for a debug build.
+const PAIRS: usize = 40;
+
+#[test]
+fn patches_between_recorded_polls_are_right_and_small() {
+    let Some(folder) = std::env::var_os("POLLCAST_CORPUS") else {
+        println!("skipped: POLLCAST_CORPUS is not set");
+        return;
+    };
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("POLLCAST_CORPUS names a folder")
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".ndjson.zst"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no *.ndjson.zst in {folder:?}");
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let (key, most) = expectation(&name);
+        let share = share(&file, key);
+        println!("{name}: patches are {share:.2} % of the documents, key {key:?}");
+        assert!(share <= most, "{name}: {share:.2} % is more than {most} %");
+    }
+}
+
+/// The array key of a file, and the most that its patches may be, in percent.
+fn expectation(name: &str) -> (Option<&'static str>, f64) {
+    match name {
+        "fires.ndjson.zst" => (Some("UniqueId"), 3.0),
+        "chp.ndjson.zst" => (Some("name"), 100.0),
+        "fpl.ndjson.zst" => (Some("County Name"), 18.5),
+        "tampa.ndjson.zst" => (None, 11.0),
+        _ => (None, f64::INFINITY),
+    }
+}
+
+fn share(file: &Path, key: Option<&str>) -> f64 {
+    let documents = documents(file, PAIRS + 1);
+    let (mut patches, mut whole) = (0, 0);
+    for pair in documents.windows(2) {
+        let (old, new) = (&pair[0], &pair[1]);
+        let text = diff(old, new, key, usize::MAX).expect("a patch without a budget");
+        let mut patched = old.clone();
+        Patch::parse(&text).unwrap().apply(&mut patched).unwrap();
+        assert!(patched == *new, "a patch of {} is wrong", file.display());
+        let snapshot = new.encode().len();
+        patches += text.len().min(snapshot);
+        whole += snapshot;
+    }
+    100.0 * patches as f64 / whole as f64
+}
+
+/// The first `count` valid documents.
+fn documents(file: &Path, count: usize) -> Vec<Json> {
+    let mut decoder = zstd::Decoder::new(fs::File::open(file).unwrap()).unwrap();
+    decoder.window_log_max(27).unwrap();
+    let mut lines = Vec::new();
+    decoder.read_to_end(&mut lines).unwrap();
+    let bodies = lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_slice(line).unwrap();
+            line["body"].as_str().unwrap().to_owned()
+        });
+    bodies
+        .filter_map(|body| parse(body.as_bytes()).ok())
+        .take(count)
+        .collect()
+}
