@@ -1,0 +1,2 @@
+//! The command line: what each subcommand does.
+pub mod demo;
