@@ -149,8 +149,8 @@ impl Server {
         let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
         let admin_app = Admin::new(registry, draining.subscribe());
-        start_listening("gateway", http_proxy(&conf, gateway), public);
-        start_listening("admin", admin_app, vec![admin]);
+        serve_on("gateway", http_proxy(&conf, gateway), public);
+        serve_on("admin", admin_app, vec![admin]);
 
         leave().await;
         let drain = config.server.drain;
@@ -213,8 +213,8 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
     Ok(Arc::new(Hub::new(topics)))
 }
 
-/// Serves `app` on sockets that are already bound.
-fn start_listening<A>(name: &str, app: A, sockets: Vec<(SocketAddr, TcpListener)>)
+/// Serves `app` on sockets that are already bound, for as long as the current runtime lives.
+pub(crate) fn serve_on<A>(name: &str, app: A, sockets: Vec<(SocketAddr, TcpListener)>)
 where
     A: ServerApp + Send + Sync + 'static,
 {

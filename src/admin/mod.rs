@@ -5,8 +5,9 @@
 //! documents.
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use pingora::apps::http_app::ServeHttp;
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
 
@@ -48,6 +49,9 @@ impl Admin {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if !stays(session.req_header()) {
+            session.set_keepalive(None);
+        }
         let request = session.req_header();
         let (status, media_type, body) = self.answer(&request.method, request.uri.path());
         let length = HeaderValue::from(body.len());
@@ -57,5 +61,17 @@ impl ServeHttp for Admin {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CONTENT_LENGTH, length);
         response
+    }
+}
+
+/// Whether the client means to ask again on this connection (RFC 9112 section 9.3); Pingora's
+/// small server assumes so.
+fn stays(request: &RequestHeader) -> bool {
+    let options = request.headers.get(header::CONNECTION);
+    let option =
+        |name: &[u8]| options.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(name));
+    match request.version {
+        Version::HTTP_11 => !option(b"close"),
+        _ => option(b"keep-alive"),
     }
 }

@@ -4,6 +4,7 @@
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
 
 mod check;
+pub mod demo;
 mod diff;
 mod run;
 mod tail;
@@ -43,6 +44,8 @@ enum Job {
     Run(run::Arguments),
     /// Check a configuration file and say what it does, without starting anything
     Check(check::Arguments),
+    /// Show it all: a made-up legacy API, pollcast in front of it, and a page to watch
+    Demo(demo::Arguments),
     /// Subscribe to a feed and print each change
     Tail(tail::Arguments),
     /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
@@ -61,6 +64,9 @@ pub enum CliError {
     /// The server cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The demo cannot start.
+    #[error(transparent)]
+    Demo(#[from] demo::DemoError),
     /// `diff` cannot read a document.
     #[error(transparent)]
     Diff(#[from] diff::DiffError),
@@ -77,6 +83,7 @@ pub fn run() -> Result<ExitCode, CliError> {
     match Arguments::parse().job {
         Job::Run(arguments) => run::run(&arguments),
         Job::Check(arguments) => check::check(&arguments),
+        Job::Demo(arguments) => demo::demo(&arguments),
         Job::Tail(arguments) => tail::tail(&arguments),
         Job::Diff(arguments) => diff::diff(&arguments),
     }

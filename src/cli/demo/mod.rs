@@ -1,4 +1,75 @@
 //! `pollcast demo`: a bundled legacy API, the proxy in front of it, and a page that watches.
+
 mod desk;
+mod legacy;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use clap::Args;
 
 pub use desk::Desk;
+
+use self::legacy::Legacy;
+use super::CliError;
+use super::run::{log_to_stderr, told_to_leave};
+use crate::config::{Config, System};
+use crate::server::Server;
+
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Where the page is to be seen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where metrics are to be seen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9091")]
+    admin: SocketAddr,
+}
+
+/// Why the demo cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the bundled legacy API")]
+pub struct DemoError(#[from] std::io::Error);
+
+pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    log_to_stderr();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DemoError)?;
+    let legacy = listener.local_addr().map_err(DemoError)?;
+    let text = configuration(arguments, legacy);
+    let (config, _) = Config::parse(&text, &System::new(""))
+        .expect("invariant: the demo's configuration is right, whatever the addresses");
+    let server = Server::bind(config)?;
+    Legacy::start(listener).map_err(DemoError)?;
+    let page = server.addresses().next().unwrap_or(arguments.listen);
+    println!("pollcast {} demo", env!("CARGO_PKG_VERSION"));
+    println!("  a legacy API that can only be asked:  http://{legacy}/orders");
+    println!("  the same, live:                       http://{page}/orders");
+    println!(
+        "  metrics:                              http://{}/metrics",
+        server.admin_address()
+    );
+    println!("\nOpen http://{page}/ and watch. Ctrl-C ends it all.");
+    server.run(told_to_leave)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What somebody would write who puts pollcast in front of the desk.
+fn configuration(arguments: &Arguments, legacy: SocketAddr) -> String {
+    let Arguments { listen, admin } = arguments;
+    format!(
+        r#"
+server: {{ listen: "{listen}", drain: 1s }}
+admin: {{ listen: "{admin}" }}
+upstreams:
+  desk: {{ url: "http://{legacy}" }}
+feeds:
+  - path: /orders
+    upstream: desk
+    poll: {{ interval: 1s }}
+    document: {{ select: /data, key: id }}
+  - path: /desk/stats
+    upstream: desk
+    poll: {{ interval: 1s }}
+"#
+    )
+}
