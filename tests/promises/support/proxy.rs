@@ -95,7 +95,7 @@ impl Proxy {
     /// Status and body of a GET on the admin listener.
     pub fn admin(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).expect("the admin listener accepts");
-        let request = format!("GET {path} HTTP/1.0\r\nhost: admin\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
