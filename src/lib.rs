@@ -1,4 +1,44 @@
 //! pollcast: poll once, push to everyone.
+//!
+//! A reverse proxy on Pingora. It polls JSON endpoints that only know how to be asked, works out
+//! what changed, and pushes the change to any number of clients as Server-Sent Events. Everything
+//! else passes through.
+//!
+//! # The road of one change
+//!
+//! | step | what happens | where |
+//! |---|---|---|
+//! | 1 | the schedule says *now* | [`core::schedule`], asked by `upstream::poller` |
+//! | 2 | the client fetches, conditionally and within limits | `upstream::client` |
+//! | 3 | the answer is read, selected, compared and diffed | [`core::document`], [`core::json`], [`core::diff`] |
+//! | 4 | the change is given its id | [`backplane`] |
+//! | 5 | it enters the topic's log, and the topic wakes who waits | [`hub::Topic`], [`core::log`] |
+//! | 6 | each subscriber's cursor says which frame is next | [`core::cursor`] |
+//! | 7 | the frame is encoded, once, on first need | [`core::sse`] |
+//! | 8 | the writer writes the shared bytes to the socket | `gateway::writer` |
+//!
+//! The other way, a request becomes a subscriber in [`gateway`]: `negotiate` decides whether it is
+//! one, `subscribe` answers it, `detach` takes the connection out of Pingora, `forward` passes
+//! everything else through. A poll that fails goes to [`core::health`] instead of the log.
+//!
+//! # Words
+//!
+//! An *upstream* is a named backend. A *feed* is one configured entry; its live document is a
+//! *topic*, for which one *poller* polls. A *document* is what a poll returned, a *snapshot* the
+//! whole of it as an event, a *patch* the difference between two. An *event id* is an *epoch*, one
+//! life of a topic, and a *sequence*. A *subscriber* is one response; it owns a *cursor* into the
+//! topic's log, never a queue.
+//!
+//! # Layers
+//!
+//! Arrows point one way: [`core`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
+//! [`backplane`] <- [`upstream`]; [`hub`] <- [`gateway`], [`admin`]; everything <- [`server`] <-
+//! [`cli`]. The hub announces demand and pollers listen to it, so nothing below calls up.
+//! `tests/architecture.rs` holds this.
+
+#![warn(clippy::unwrap_used)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod admin;
 pub mod backplane;
 pub mod cli;

@@ -4,7 +4,7 @@
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
 
 mod check;
-pub mod demo;
+mod demo;
 mod diff;
 mod run;
 mod tail;

@@ -43,7 +43,7 @@ fn modes(section: &Section<'_>) -> Vec<Mode> {
     for item in &items {
         match one_mode(item) {
             Some(mode) if modes.contains(&mode) => {
-                item.problem(format!("`{mode}` is listed twice"), "remove one")
+                item.problem(format!("`{mode}` is listed twice"), "remove one");
             }
             Some(mode) => modes.push(mode),
             None => {}

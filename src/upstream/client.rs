@@ -101,7 +101,7 @@ impl Client {
     /// [`ClientError`] if TLS cannot be set up.
     pub fn new() -> Result<Self, ClientError> {
         let within_origin = redirect::Policy::custom(|attempt| {
-            let asked = attempt.previous().first().map(|url| url.origin());
+            let asked = attempt.previous().first().map(reqwest::Url::origin);
             if attempt.previous().len() <= MAX_REDIRECTS && asked == Some(attempt.url().origin()) {
                 attempt.follow()
             } else {

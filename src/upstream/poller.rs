@@ -136,7 +136,7 @@ impl Poller {
                     self.log_state();
                 }
                 if let Some(change) = change {
-                    let patch = change.patch.as_ref().map(|patch| patch.len());
+                    let patch = change.patch.as_ref().map(bytes::Bytes::len);
                     self.metrics.changed(change.snapshot.len(), patch);
                     self.backplane.publish(&self.topic, change).await;
                 }
@@ -148,7 +148,12 @@ impl Poller {
                     Failure::Rejected(_) => None,
                 };
                 let changed = self.topic.failed(failure.to_string(), denial, now);
-                if changed || self.topic.health(|health| health.failures()) == 1 {
+                if changed
+                    || self
+                        .topic
+                        .health(super::super::core::health::Health::failures)
+                        == 1
+                {
                     self.log_state();
                 }
                 false
@@ -203,7 +208,9 @@ impl Poller {
     async fn wait_until(&mut self, next: Timestamp) {
         let next = self.clock.instant(next);
         loop {
-            let down_at = self.topic.health(|health| health.down_at());
+            let down_at = self
+                .topic
+                .health(super::super::core::health::Health::down_at);
             let wake = down_at.map_or(next, |at| self.clock.instant(at).min(next));
             tokio::select! {
                 () = sleep_until(wake) => {

@@ -1,0 +1,31 @@
+# `make demo` shows it, `make test` proves it. Both install what is missing and say so.
+
+CARGO ?= cargo
+
+.PHONY: help demo test check build bench-idle clean
+
+help: ## List what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: ## Build pollcast and watch a made-up legacy API turn live in the browser
+	@tests/setup build
+	$(CARGO) run --locked -- demo
+
+test: ## Install what the tests need, then check format, lints and docs and run every test
+	@tests/setup all
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	$(CARGO) test --locked
+
+build: ## Build the release binary, target/release/pollcast
+	@tests/setup build
+	$(CARGO) build --locked --release
+
+bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
+	@tests/setup build
+	$(CARGO) bench --locked --bench idle
+
+clean: ## Remove what building and testing left here
+	$(CARGO) clean
+	rm -rf tests/clients/node_modules tests/clients/.venv
