@@ -132,6 +132,14 @@ impl Health {
         changed
     }
 
+    /// Polling stops because nobody listens: what is held can no longer pass for live.
+    pub fn paused(&mut self, now: Timestamp) {
+        if self.state == State::Live {
+            self.reason = Some("polling was paused and has not succeeded since".to_owned());
+            self.enter(State::Stale, now);
+        }
+    }
+
     /// Polling begins again after a pause of our own, which says nothing about the upstream.
     pub fn resumed(&mut self, now: Timestamp) {
         self.silent_from = self.silent_from.map(|_| now);
@@ -254,6 +262,17 @@ mod tests {
         health.resumed(at(10_000));
         assert_eq!(fail(&mut health, 10_001), State::Live);
         assert_eq!(health.last_success(), Some(at(100)));
+    }
+
+    #[test]
+    fn after_a_pause_nothing_is_live_before_a_poll_succeeds() {
+        let mut health = health();
+        health.succeeded(at(0));
+        health.paused(at(30));
+        assert_eq!(health.state(), State::Stale);
+        health.resumed(at(100));
+        assert_eq!(fail(&mut health, 101), State::Stale);
+        assert!(health.succeeded(at(103)));
     }
 
     #[test]

@@ -38,6 +38,8 @@ use crate::hub::Hub;
 
 /// How long a client may take to read a small answer of our own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to read one piece of a passed-through body.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The proxy: one for all public listeners.
 pub struct Gateway {
@@ -120,8 +122,7 @@ impl ProxyHttp for Gateway {
             problem::answer(session, 404, detail, &[]).await?;
             return Ok(true);
         }
-        // Only our own answers are small; a passed-through body may take its time.
-        session.set_write_timeout(None);
+        session.set_write_timeout(Some(FORWARD_TIMEOUT));
         Ok(false)
     }
 

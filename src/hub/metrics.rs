@@ -60,7 +60,7 @@ impl Metrics {
             ),
             state: registry.gauges(
                 "feed_state",
-                "1 for the state the feed is in, 0 for the others.",
+                "1 for the state the feed is in, 0 for the others; paused while nobody listens.",
                 &["feed", "state"],
             ),
             last_success: registry.gauges(
@@ -84,6 +84,7 @@ impl Metrics {
             skipped: self.skipped.with_label_values(feed),
             lagged: self.lagged.with_label_values(feed),
             openings: self.openings.clone(),
+            paused: self.state.with_label_values(&[path, "paused"]),
             state: State::ALL.map(|state| self.state.with_label_values(&[path, state.name()])),
             last_success: self.last_success.with_label_values(feed),
             history_events: self.history_events.with_label_values(feed),
@@ -104,6 +105,7 @@ pub struct FeedMetrics {
     skipped: IntCounter,
     lagged: IntCounter,
     openings: IntCounterVec,
+    paused: IntGauge,
     state: [IntGauge; State::ALL.len()],
     last_success: IntGauge,
     history_events: IntGauge,
@@ -138,7 +140,13 @@ impl FeedMetrics {
         self.lagged.inc_by(losses.lagged);
     }
 
+    pub(super) fn paused(&self) {
+        self.state.iter().for_each(|gauge| gauge.set(0));
+        self.paused.set(1);
+    }
+
     pub(super) fn state(&self, state: State, last_success_seconds: u64) {
+        self.paused.set(0);
         for (gauge, each) in self.state.iter().zip(State::ALL) {
             gauge.set(i64::from(each == state));
         }

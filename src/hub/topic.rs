@@ -74,18 +74,20 @@ impl Topic {
             Some(name) => Frame::event(Kind::Heartbeat, name, None, b"{}"),
             None => Frame::comment(),
         };
-        metrics.state(State::Down, 0);
+        metrics.paused();
+        let mut inner = Inner {
+            log,
+            health,
+            notice: None,
+            warm: false,
+            refused: None,
+            draining: false,
+        };
+        inner.renew_notice();
         Arc::new(Self {
             feed,
             metrics,
-            inner: Mutex::new(Inner {
-                log,
-                health,
-                notice: None,
-                warm: false,
-                refused: None,
-                draining: false,
-            }),
+            inner: Mutex::new(inner),
             version: watch::Sender::new(0),
             demand: watch::Sender::new(0),
             heartbeat: Arc::new(heartbeat),
@@ -132,11 +134,14 @@ impl Topic {
         self.wake();
     }
 
-    /// Polling stopped: what is held is no longer live.
-    pub fn cooled(&self) {
+    /// Polling stopped because nobody listens.
+    pub fn cooled(&self, now: Timestamp) {
         let mut inner = self.lock();
         inner.warm = false;
         inner.refused = None;
+        inner.health.paused(now);
+        inner.renew_notice();
+        self.metrics.paused();
     }
 
     /// Polling begins again.
@@ -272,21 +277,7 @@ impl Topic {
         let mut inner = self.lock();
         let changed = change(&mut inner.health);
         let state = inner.health.state();
-        // A new subscriber assumes `live`, so the first `down` needs a notice though nothing changed.
-        let told = inner
-            .notice
-            .as_ref()
-            .map_or(State::Live, |notice| notice.state);
-        if told != state {
-            let data = inner.health.to_json();
-            let name = &inner.log.names().status;
-            let frame = Frame::event(Kind::Status, name, None, data.as_bytes());
-            inner.notice = Some(Notice {
-                state,
-                after: inner.log.newest(),
-                frame: Arc::new(frame),
-            });
-        }
+        inner.renew_notice();
         let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
         self.metrics.state(state, last_success);
         drop(inner);
@@ -302,6 +293,26 @@ impl Topic {
         self.inner
             .lock()
             .expect("invariant: nobody panics while holding a topic")
+    }
+}
+
+impl Inner {
+    /// Sees to it that subscribers, who assume `live` until told otherwise, learn the state.
+    fn renew_notice(&mut self) {
+        let state = self.health.state();
+        let told = self
+            .notice
+            .as_ref()
+            .map_or(State::Live, |notice| notice.state);
+        if told != state {
+            let name = &self.log.names().status;
+            let data = self.health.to_json();
+            self.notice = Some(Notice {
+                state,
+                after: self.log.newest(),
+                frame: Arc::new(Frame::event(Kind::Status, name, None, data.as_bytes())),
+            });
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Poller {
             self.note_listeners();
             self.topic.resumed(self.clock.now());
             self.poll_while_wanted().await;
-            self.topic.cooled();
+            self.topic.cooled(self.clock.now());
         }
     }
 
@@ -228,7 +228,7 @@ impl Poller {
 
     /// Waits until somebody asks for a feed that has ended.
     async fn await_newcomer(&mut self) {
-        self.topic.cooled();
+        self.topic.cooled(self.clock.now());
         loop {
             let before = *self.listeners.borrow_and_update();
             let _ = self.listeners.changed().await;
