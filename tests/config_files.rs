@@ -76,6 +76,23 @@ fn every_example_passes_without_a_warning() {
 }
 
 #[test]
+fn every_yaml_block_of_a_readme_passes() {
+    let mut blocks = 0;
+    for readme in ["README.md", "config/README.md"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(readme);
+        let text = fs::read_to_string(&path).unwrap();
+        for block in text.split("```yaml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            if let Err(problems) = Config::parse(block, &Fixed::beside(&path)) {
+                panic!("{readme}:\n{block}\n{problems}");
+            }
+            blocks += 1;
+        }
+    }
+    assert!(blocks >= 2, "the README shows configurations");
+}
+
+#[test]
 fn every_good_file_passes() {
     let good = files("tests/fixtures/config", ".good.yaml");
     assert!(!good.is_empty());
