@@ -17,10 +17,10 @@ pub struct Arguments {
 
 pub fn check(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let (config, warnings) = Config::load(&arguments.config)?;
-    println!("{}: ok", arguments.config.display());
+    say!("{}: ok", arguments.config.display());
     run::describe(&config);
     for warning in &warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
 }

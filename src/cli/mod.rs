@@ -3,6 +3,15 @@
 //! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
 
+/// Prints a line of the result. Whoever reads it may have seen enough and be gone, as `head` is;
+/// what is left to say is then nobody's loss.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod check;
 mod demo;
 mod diff;

@@ -85,23 +85,23 @@ pub(super) async fn told_to_leave() {
 
 /// Says what is polled and where to look.
 fn introduce(server: &Server) {
-    println!("pollcast {}", env!("CARGO_PKG_VERSION"));
+    say!("pollcast {}", env!("CARGO_PKG_VERSION"));
     describe(server.config());
     for address in server.addresses() {
-        println!("listening on http://{address}");
+        say!("listening on http://{address}");
     }
-    println!("admin on http://{}/metrics", server.admin_address());
+    say!("admin on http://{}/metrics", server.admin_address());
     if let (Some(feed), Some(address)) = (server.config().feeds.first(), server.addresses().next())
     {
         let path = &feed.path;
-        println!("watch it:  curl -N -H 'Accept: text/event-stream' http://{address}{path}");
+        say!("watch it:  curl -N -H 'Accept: text/event-stream' http://{address}{path}");
     }
 }
 
 /// Says what a configuration does, a line for each feed and route.
 pub(super) fn describe(config: &Config) {
     for feed in &config.feeds {
-        println!(
+        say!(
             "  feed  {}  polls {} {}",
             feed.path,
             polled(feed),
@@ -110,7 +110,7 @@ pub(super) fn describe(config: &Config) {
     }
     for route in &config.routes {
         let upstream = &route.upstream;
-        println!("  proxy {}  passes through to {}", route.path, upstream.url);
+        say!("  proxy {}  passes through to {}", route.path, upstream.url);
     }
 }
 

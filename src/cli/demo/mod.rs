@@ -41,14 +41,14 @@ pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let server = Server::bind(config)?;
     Legacy::start(listener).map_err(DemoError)?;
     let page = server.addresses().next().unwrap_or(arguments.listen);
-    println!("pollcast {} demo", env!("CARGO_PKG_VERSION"));
-    println!("  a legacy API that can only be asked:  http://{legacy}/orders");
-    println!("  the same, live:                       http://{page}/orders");
-    println!(
+    say!("pollcast {} demo", env!("CARGO_PKG_VERSION"));
+    say!("  a legacy API that can only be asked:  http://{legacy}/orders");
+    say!("  the same, live:                       http://{page}/orders");
+    say!(
         "  metrics:                              http://{}/metrics",
         server.admin_address()
     );
-    println!("\nOpen http://{page}/ and watch. Ctrl-C ends it all.");
+    say!("\nOpen http://{page}/ and watch. Ctrl-C ends it all.");
     server.run(told_to_leave)?;
     Ok(ExitCode::SUCCESS)
 }

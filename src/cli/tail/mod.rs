@@ -66,6 +66,8 @@ enum Outcome {
     Lost(String),
     /// 204: there will be no more.
     Over,
+    /// Whoever read our output is gone.
+    Unread,
 }
 
 pub fn tail(arguments: &Arguments) -> Result<ExitCode, CliError> {
@@ -101,6 +103,7 @@ async fn follow(arguments: &Arguments) -> Result<(), TailError> {
                 printer.note("the feed is over");
                 return Ok(());
             }
+            Outcome::Unread => return Ok(()),
             Outcome::Lost(why) => {
                 let wait = parser.retry().unwrap_or(FIRST_RETRY);
                 let wait_text = humantime::format_duration(wait);
@@ -145,7 +148,13 @@ async fn connection(
     }
     loop {
         match response.chunk().await {
-            Ok(Some(bytes)) => parser.feed(&bytes, |event| printer.print(&event)),
+            Ok(Some(bytes)) => {
+                let mut unread = false;
+                parser.feed(&bytes, |event| unread |= printer.print(&event).is_err());
+                if unread {
+                    return Ok(Outcome::Unread);
+                }
+            }
             Ok(None) => return Ok(Outcome::Lost("the stream ended".to_owned())),
             Err(_) => return Ok(Outcome::Lost("the connection broke".to_owned())),
         }

@@ -1,6 +1,7 @@
 //! Events for people, or for scripts.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use super::parser::Event;
 use crate::core::json::{self, Json, Operation, Patch, Pointer};
@@ -25,27 +26,15 @@ impl Printer {
     }
 
     /// Prints one event.
-    pub fn print(&mut self, event: &Event) {
-        if self.json {
-            println!("{}", line(event));
-            return;
-        }
-        let position = event.id.rsplit('-').next().unwrap_or_default();
-        let size = event.data.len();
-        match event.name.as_str() {
-            "snapshot" => {
-                println!("#{position} snapshot, {size} bytes");
-                self.document = json::parse(event.data.as_bytes()).ok();
-                if let Some(document) = &self.document {
-                    println!("  {}", shown(document));
-                }
-            }
-            "patch" => {
-                println!("#{position} patch, {size} bytes");
-                self.patch(&event.data);
-            }
-            name => println!("{name} {}", event.data),
-        }
+    ///
+    /// # Errors
+    /// If nobody reads any more.
+    pub fn print(&mut self, event: &Event) -> io::Result<()> {
+        let text = match self.json {
+            true => line(event),
+            false => self.told(event),
+        };
+        writeln!(io::stdout(), "{text}")
     }
 
     /// Says something about the connection; never among a script's lines.
@@ -53,22 +42,39 @@ impl Printer {
         eprintln!("-- {text}");
     }
 
-    fn patch(&mut self, data: &str) {
+    fn told(&mut self, event: &Event) -> String {
+        let position = event.id.rsplit('-').next().unwrap_or_default();
+        let head = format!("#{position} {}, {} bytes", event.name, event.data.len());
+        match event.name.as_str() {
+            "snapshot" => {
+                self.document = json::parse(event.data.as_bytes()).ok();
+                let document = self.document.as_ref();
+                format!("{head}\n  {}", document.map_or_else(String::new, shown))
+            }
+            "patch" => format!("{head}{}", self.patched(&event.data)),
+            name => format!("{name} {}", event.data),
+        }
+    }
+
+    /// A line for each operation; what does not fit is said and ends the following.
+    fn patched(&mut self, data: &str) -> String {
         let patch = match Patch::parse(data.as_bytes()) {
             Ok(patch) => patch,
-            Err(error) => return self.note(&error.to_string()),
+            Err(error) => return format!("\n  {error}"),
         };
         let Some(document) = &mut self.document else {
-            println!("  {data}");
-            return;
+            return format!("\n  {data}");
         };
+        let mut lines = String::new();
         for operation in patch.0 {
-            println!("  {}", described(&operation, document));
+            let _ = write!(lines, "\n  {}", described(&operation, document));
             if let Err(error) = Patch(vec![operation]).apply(document) {
                 self.document = None;
-                return self.note(&format!("this patch does not fit: {error}"));
+                let _ = write!(lines, "\n  this patch does not fit: {error}");
+                break;
             }
         }
+        lines
     }
 }
 
