@@ -2,14 +2,14 @@
 
 mod desk;
 mod legacy;
+mod order;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use clap::Args;
 
-pub use desk::Desk;
-
+use self::desk::Desk;
 use self::legacy::Legacy;
 use super::CliError;
 use super::run::{log_to_stderr, told_to_leave};
