@@ -1,0 +1,16 @@
+//! Clients, servers and a browser that are not ours, against the real binary.
+//!
+//! `tests/setup all` installs them; without them these tests fail and say so.
+
+#[path = "../promises/support/mod.rs"]
+#[allow(dead_code)] // each of the two test programs uses its own part
+mod support;
+
+mod foreign;
+mod history;
+
+mod demo_page;
+mod json_server;
+mod nginx;
+mod prometheus;
+mod recorded_polls;

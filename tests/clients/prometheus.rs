@@ -1,0 +1,124 @@
+//! A real Prometheus: it scrapes pollcast, and pollcast makes its HTTP API live.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::foreign::{Process, folder, free_port, program};
+use crate::support::client::{get, subscribe};
+use crate::support::eventually;
+use crate::support::proxy::Proxy;
+use crate::support::upstream::Upstream;
+
+#[test]
+fn it_scrapes_the_open_subscriptions_and_its_api_becomes_a_feed() {
+    let (upstream, _document) = Upstream::with_document("[0]");
+    let scraped = Proxy::with_feed(&upstream.url(), "");
+    let prometheus = Prometheus::scraping(&scraped);
+
+    // Prometheus' own answer to `up`, live.
+    let config = fs::read_to_string(folder().join("../../config/prometheus.yaml")).expect("a file");
+    let address = format!("http://{}", prometheus.address);
+    let config = config
+        .replace("${PROMETHEUS_URL:-http://127.0.0.1:9090}", &address)
+        .replace("interval: 5s ", "interval: 200ms ");
+    assert!(config.contains(&address) && config.contains("200ms"));
+    let live = Proxy::start(&config);
+    let mut up = subscribe(live.address(), "/live/up");
+    let mut value = up.expect("snapshot").value;
+    while value == json!([]) {
+        value = up.expect("snapshot").value; // too small for a patch
+    }
+    assert_eq!(value[0]["metric"]["__name__"], "up");
+    assert_eq!(value[0]["value"], json!(["1"]));
+
+    let mut streams: Vec<_> = (0..3)
+        .map(|_| subscribe(scraped.address(), "/feed"))
+        .collect();
+    for stream in &mut streams {
+        stream.expect("snapshot");
+    }
+    eventually("three subscriptions are counted", || {
+        prometheus.value("pollcast_connections") == Some(3.0)
+    });
+    drop(streams.pop());
+    eventually("one has left", || {
+        prometheus.value("pollcast_connections") == Some(2.0)
+    });
+
+    // Its target goes away, which the feed tells.
+    scraped.signal("KILL");
+    let change = up.event().expect("an event").value;
+    assert!(change.to_string().contains(r#""0""#), "{change}");
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let (upstream, document) = Upstream::with_document("[0]");
+    let proxy = Proxy::with_feed(&upstream.url(), "");
+    let mut stream = subscribe(proxy.address(), "/feed");
+    stream.expect("snapshot");
+    *document.lock().unwrap() = "[1]".into();
+    stream.event().expect("an event");
+    get(proxy.address(), "/feed", &[]).text();
+    let (_, metrics) = proxy.admin("/metrics");
+
+    let mut promtool = Command::new(program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    let mut stdin = promtool.stdin.take().expect("piped");
+    stdin.write_all(metrics.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+struct Prometheus {
+    address: SocketAddr,
+    _process: Process,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    fn scraping(proxy: &Proxy) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let address = free_port();
+        let target = proxy.admin_url("");
+        let target = target.trim_start_matches("http://");
+        let config = format!(
+            "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}\n\
+             scrape_configs:\n\
+             - job_name: pollcast\n  static_configs: [{{ targets: [\"{target}\"] }}]\n"
+        );
+        let file = folder.path().join("prometheus.yml");
+        fs::write(&file, config).expect("a file");
+        let mut prometheus = Command::new(program("prometheus"));
+        prometheus
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=error");
+        Self {
+            address,
+            _process: Process::server(&mut prometheus, address),
+            _folder: folder,
+        }
+    }
+
+    /// The sum of the current values of a metric, by the HTTP API.
+    fn value(&self, metric: &str) -> Option<f64> {
+        let target = format!("/api/v1/query?query=sum({metric})");
+        let answer = get(self.address, &target, &[]).text();
+        let answer: Value = serde_json::from_str(&answer).ok()?;
+        let value = answer["data"]["result"][0]["value"][1].as_str()?;
+        value.parse().ok()
+    }
+}
