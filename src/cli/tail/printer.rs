@@ -1,6 +1,7 @@
 //! Events for people, or for scripts.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use super::parser::Event;
 use crate::core::json::{self, Json, Operation, Patch, Pointer};
@@ -25,50 +26,64 @@ impl Printer {
     }
 
     /// Prints one event.
-    pub fn print(&mut self, event: &Event) {
-        if self.json {
-            println!("{}", line(event));
-            return;
-        }
-        let position = event.id.rsplit('-').next().unwrap_or_default();
-        let size = event.data.len();
-        match event.name.as_str() {
-            "snapshot" => {
-                println!("#{position} snapshot, {size} bytes");
-                self.document = json::parse(event.data.as_bytes()).ok();
-                if let Some(document) = &self.document {
-                    println!("  {}", shown(document));
-                }
-            }
-            "patch" => {
-                println!("#{position} patch, {size} bytes");
-                self.patch(&event.data);
-            }
-            name => println!("{name} {}", event.data),
-        }
+    ///
+    /// # Errors
+    /// If nobody reads it any more.
+    pub fn print(&mut self, event: &Event) -> io::Result<()> {
+        let text = match self.json {
+            true => line(event),
+            false => self.told(event),
+        };
+        writeln!(io::stdout(), "{text}")
     }
 
     /// Says something about the connection; never among a script's lines.
     pub fn note(&self, text: &str) {
-        eprintln!("-- {text}");
+        let _ = writeln!(io::stderr(), "-- {text}");
     }
 
-    fn patch(&mut self, data: &str) {
+    fn told(&mut self, event: &Event) -> String {
+        let position = event.id.rsplit('-').next().unwrap_or_default();
+        let size = event.data.len();
+        match event.name.as_str() {
+            "snapshot" => {
+                let mut text = format!("#{position} snapshot, {size} bytes");
+                self.document = json::parse(event.data.as_bytes()).ok();
+                if let Some(document) = &self.document {
+                    let _ = write!(text, "\n  {}", shown(document));
+                }
+                text
+            }
+            "patch" => {
+                let text = format!("#{position} patch, {size} bytes");
+                text + &self.patch(&event.data)
+            }
+            name => format!("{name} {}", event.data),
+        }
+    }
+
+    /// A line for each operation, each after a line feed.
+    fn patch(&mut self, data: &str) -> String {
+        let mut text = String::new();
         let patch = match Patch::parse(data.as_bytes()) {
             Ok(patch) => patch,
-            Err(error) => return self.note(&error.to_string()),
+            Err(error) => {
+                self.note(&error.to_string());
+                return text;
+            }
         };
         let Some(document) = &mut self.document else {
-            println!("  {data}");
-            return;
+            return format!("\n  {data}");
         };
         for operation in patch.0 {
-            println!("  {}", described(&operation, document));
+            let _ = write!(text, "\n  {}", described(&operation, document));
             if let Err(error) = Patch(vec![operation]).apply(document) {
                 self.document = None;
-                return self.note(&format!("this patch does not fit: {error}"));
+                self.note(&format!("this patch does not fit: {error}"));
+                return text;
             }
         }
+        text
     }
 }
 
