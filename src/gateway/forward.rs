@@ -9,11 +9,13 @@ use http::header::{self, ACCEPT, HOST};
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::routes::Destination;
 use crate::config::Upstream;
 
-/// For a TCP connection to an upstream.
+/// For a look-up of an upstream's name, then for a TCP connection to it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a TCP connection and the TLS handshake on it.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,21 +29,22 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The addresses of an upstream, at least one.
 ///
 /// # Errors
-/// 502 if the name has none.
+/// 502 if the name has none, 504 if nobody says so in time.
 pub async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>> {
     let host = upstream.url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = upstream.url.port_or_known_default().unwrap_or(80);
     let unresolved = || ErrorType::new("unresolved name");
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(found) => {
+    match timeout(CONNECT_TIMEOUT, lookup_host((host, port))).await {
+        Ok(Ok(found)) => {
             let addresses: Vec<_> = found.collect();
             match addresses.is_empty() {
                 false => Ok(addresses),
                 true => Err(Error::explain(unresolved(), "no address").into_up()),
             }
         }
-        Err(error) => Err(Error::because(unresolved(), "lookup failed", error).into_up()),
+        Ok(Err(error)) => Err(Error::because(unresolved(), "lookup failed", error).into_up()),
+        Err(_) => Err(Error::explain(ErrorType::ConnectTimedout, "lookup").into_up()),
     }
 }
 
