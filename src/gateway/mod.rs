@@ -28,6 +28,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::error;
 
 pub use admission::Admission;
 pub use metrics::Metrics;
@@ -218,12 +219,15 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    /// Clients that leave are no news, and an upstream's failure is counted.
-    fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
-        error.esource() != &ErrorSource::Internal
+    /// Clients that leave are no news, an upstream's failure is counted, the rest is logged below.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, failure: Option<&Error>, ctx: &mut Context) {
+        if let Some(error) = failure.filter(|error| error.esource() == &ErrorSource::Internal) {
+            error!(%error, "a request failed");
+        }
         if let Some(destination) = &ctx.destination {
             let status = session
                 .response_written()
