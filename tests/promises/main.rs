@@ -5,6 +5,7 @@
 mod support;
 
 mod admin;
+mod broken;
 mod command_line;
 mod delivery;
 mod negotiation;
