@@ -20,7 +20,6 @@ use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admin::Admin;
@@ -28,7 +27,7 @@ use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::id::Epoch;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
 use crate::metrics::Registry;
 use crate::upstream::{self, Client, ClientError, Poller};
@@ -141,11 +140,11 @@ impl Server {
             admin,
         } = self;
         let registry = Registry::with_process();
-        let in_flight = TaskTracker::new();
+        let admission = Arc::new(Admission::default());
         let hub = start_polling(&config, &registry)?;
         let metrics = gateway::Metrics::new(&registry);
         let routes = config.routes.clone();
-        let gateway = Gateway::new(Arc::clone(&hub), routes, metrics, in_flight.clone());
+        let gateway = Gateway::new(Arc::clone(&hub), routes, metrics, Arc::clone(&admission));
         let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
         let admin_app = Admin::new(registry, draining.subscribe());
@@ -154,16 +153,15 @@ impl Server {
 
         leave().await;
         let drain = config.server.drain;
-        let open = in_flight.len();
+        let open = admission.open();
         info!(open, ?drain, "leaving");
         // Listeners stay open, so that newcomers are told when to come back.
         draining.send_replace(true);
         hub.drain();
-        in_flight.close();
         tokio::select! {
-            () = in_flight.wait() => {}
-            () = tokio::time::sleep(drain) => warn!(open = in_flight.len(), "drain time is over"),
-            () = leave() => warn!(open = in_flight.len(), "told twice to leave"),
+            () = admission.finished() => {}
+            () = tokio::time::sleep(drain) => warn!(open = admission.open(), "drain time is over"),
+            () = leave() => warn!(open = admission.open(), "told twice to leave"),
         }
         Ok(())
     }

@@ -17,10 +17,11 @@ pub struct Arguments {
 
 pub fn check(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let (config, warnings) = Config::load(&arguments.config)?;
-    say!("{}: ok", arguments.config.display());
-    run::describe(&config);
+    let mut said = format!("{}: ok\n", arguments.config.display());
+    said += &run::describe(&config);
     for warning in &warnings {
-        say!("warning: {warning}");
+        said += &format!("warning: {warning}\n");
     }
+    super::print(&said)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,7 +45,7 @@ pub fn diff(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let (old, new) = (read(&arguments.old)?, read(&arguments.new)?);
     let patch = diff::diff(&old, &new, arguments.key.as_deref(), usize::MAX);
     let patch = patch.expect("invariant: a patch without a size limit always exists");
-    say!("{}", String::from_utf8_lossy(&patch));
+    super::print(&format!("{}\n", String::from_utf8_lossy(&patch)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,21 +3,13 @@
 //! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
 
-/// Prints a line of the result. Whoever reads it may have seen enough and be gone, as `head` is;
-/// what is left to say is then nobody's loss.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
-
 mod check;
 mod demo;
 mod diff;
 mod run;
 mod tail;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -82,6 +74,9 @@ pub enum CliError {
     /// `tail` cannot go on.
     #[error(transparent)]
     Tail(#[from] tail::TailError),
+    /// The result has nowhere to go.
+    #[error("cannot write to standard output")]
+    Output(#[source] std::io::Error),
 }
 
 /// Does what the process's arguments say.
@@ -96,4 +91,12 @@ pub fn run() -> Result<ExitCode, CliError> {
         Job::Tail(arguments) => tail::tail(&arguments),
         Job::Diff(arguments) => diff::diff(&arguments),
     }
+}
+
+/// Writes a job's result; `println!` would panic where nobody reads it.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(CliError::Output)
 }

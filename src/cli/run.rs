@@ -1,5 +1,6 @@
 //! `pollcast run`: serve until told to leave.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,10 +12,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::CliError;
 use crate::config::{Config, Feed, Idle, Warning};
-use crate::server::Server;
+use crate::server::{Server, StartError};
 
-/// What is logged unless `RUST_LOG` says otherwise.
-const LOGGED: &str = "warn,pollcast=info";
+/// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
+/// leaves within its request; what is pollcast's own fault is logged by the gateway.
+const LOGGED: &str = "warn,pingora_proxy=off,pollcast=info";
 
 #[derive(Args, Debug)]
 #[group(id = "what", required = true, multiple = true)]
@@ -48,9 +50,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
         );
     }
     let server = Server::bind(config)?;
-    introduce(&server);
-    server.run(told_to_leave)?;
+    let introduction = introduction(&server);
+    serve(server, &introduction)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves until told to leave. Introduces itself once signals are heard: whoever waits for that
+/// may send one at once.
+pub(super) fn serve(server: Server, introduction: &str) -> Result<(), StartError> {
+    let mut introduction = Some(introduction);
+    server.run(|| {
+        let told = told_to_leave();
+        if let Some(text) = introduction.take() {
+            // Nobody has to read it.
+            let _ = super::print(text);
+        }
+        told
+    })
 }
 
 /// Logs go to standard error, one line each.
@@ -64,54 +80,64 @@ pub(super) fn log_to_stderr() {
         .try_init();
 }
 
-/// SIGTERM or SIGINT.
-pub(super) async fn told_to_leave() {
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signals) => {
-                signals.recv().await;
-            }
-            Err(error) => {
-                warn!(%error, "cannot listen for a signal");
-                std::future::pending::<()>().await;
+/// Ready on SIGTERM or SIGINT; listens from the call on, which must be within a runtime.
+pub(super) fn told_to_leave() -> impl Future<Output = ()> {
+    let listen = |kind| {
+        let signals = signal(kind);
+        async move {
+            match signals {
+                Ok(mut signals) => {
+                    signals.recv().await;
+                }
+                Err(error) => {
+                    warn!(%error, "cannot listen for a signal");
+                    std::future::pending::<()>().await;
+                }
             }
         }
     };
-    tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::interrupt()) => {}
+    let terminate = listen(SignalKind::terminate());
+    let interrupt = listen(SignalKind::interrupt());
+    async move {
+        tokio::select! {
+            () = terminate => {}
+            () = interrupt => {}
+        }
     }
 }
 
-/// Says what is polled and where to look.
-fn introduce(server: &Server) {
-    say!("pollcast {}", env!("CARGO_PKG_VERSION"));
-    describe(server.config());
+/// What is polled and where to look.
+fn introduction(server: &Server) -> String {
+    let mut text = format!("pollcast {}\n", env!("CARGO_PKG_VERSION"));
+    text += &describe(server.config());
     for address in server.addresses() {
-        say!("listening on http://{address}");
+        let _ = writeln!(text, "listening on http://{address}");
     }
-    say!("admin on http://{}/metrics", server.admin_address());
+    let admin = server.admin_address();
+    let _ = writeln!(text, "admin on http://{admin}/metrics");
     if let (Some(feed), Some(address)) = (server.config().feeds.first(), server.addresses().next())
     {
-        let path = &feed.path;
-        say!("watch it:  curl -N -H 'Accept: text/event-stream' http://{address}{path}");
-    }
-}
-
-/// Says what a configuration does, a line for each feed and route.
-pub(super) fn describe(config: &Config) {
-    for feed in &config.feeds {
-        say!(
-            "  feed  {}  polls {} {}",
-            feed.path,
-            polled(feed),
-            rhythm(feed)
+        let url = format!("http://{address}{}", feed.path);
+        let _ = writeln!(
+            text,
+            "watch it:  curl -N -H 'Accept: text/event-stream' {url}"
         );
     }
-    for route in &config.routes {
-        let upstream = &route.upstream;
-        say!("  proxy {}  passes through to {}", route.path, upstream.url);
+    text
+}
+
+/// What a configuration does, a line for each feed and route.
+pub(super) fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    for feed in &config.feeds {
+        let (url, rhythm) = (polled(feed), rhythm(feed));
+        let _ = writeln!(text, "  feed  {}  polls {url} {rhythm}", feed.path);
     }
+    for route in &config.routes {
+        let url = &route.upstream.url;
+        let _ = writeln!(text, "  proxy {}  passes through to {url}", route.path);
+    }
+    text
 }
 
 /// The polled URL; its query may hold a secret.

@@ -9,11 +9,13 @@ use http::header::{self, ACCEPT, HOST};
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::routes::Destination;
 use crate::config::Upstream;
 
-/// For a TCP connection to an upstream.
+/// For a look-up of an upstream's name, then for a TCP connection to it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a TCP connection and the TLS handshake on it.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,21 +29,22 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The addresses of an upstream, at least one.
 ///
 /// # Errors
-/// 502 if the name has none.
+/// 502 if the name has none, 504 if nobody says so in time.
 pub async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>> {
     let host = upstream.url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = upstream.url.port_or_known_default().unwrap_or(80);
     let unresolved = || ErrorType::new("unresolved name");
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(found) => {
+    match timeout(CONNECT_TIMEOUT, lookup_host((host, port))).await {
+        Ok(Ok(found)) => {
             let addresses: Vec<_> = found.collect();
             match addresses.is_empty() {
                 false => Ok(addresses),
                 true => Err(Error::explain(unresolved(), "no address").into_up()),
             }
         }
-        Err(error) => Err(Error::because(unresolved(), "lookup failed", error).into_up()),
+        Ok(Err(error)) => Err(Error::because(unresolved(), "lookup failed", error).into_up()),
+        Err(_) => Err(Error::explain(ErrorType::ConnectTimedout, "lookup").into_up()),
     }
 }
 
@@ -81,11 +84,8 @@ pub fn rewrite(
     client: Option<SocketAddr>,
 ) -> Result<()> {
     let upstream = destination.upstream();
-    if !upstream.prefix().is_empty() {
-        let mut path = upstream.prefix().as_bytes().to_vec();
-        path.extend_from_slice(request.raw_path());
-        request.set_raw_path(&path)?;
-    }
+    let target = target(upstream.prefix(), request);
+    request.set_raw_path(&target)?;
     let host = request.headers.get(HOST).cloned();
     if let Some(client) = client {
         continue_list(request, "x-forwarded-for", &client.ip().to_string())?;
@@ -103,6 +103,17 @@ pub fn rewrite(
         request.insert_header(name, value.clone())?;
     }
     Ok(())
+}
+
+/// The target in origin form, below the upstream's own path. A client's absolute form would carry
+/// an authority with it that overrules `Host` (RFC 9112 section 3.2.2).
+fn target(prefix: &str, request: &RequestHeader) -> Vec<u8> {
+    let raw = request.raw_path();
+    let origin_form = match (raw.first(), request.uri.path_and_query()) {
+        (Some(b'/'), _) | (_, None) => raw,
+        (_, Some(target)) => target.as_str().as_bytes(),
+    };
+    [prefix.as_bytes(), origin_form].concat()
 }
 
 /// One element of RFC 7239 section 4; addresses of version 6 and hosts are quoted.
@@ -178,5 +189,61 @@ pub fn explain(error: &Error, upstream: Option<&str>) -> (u16, String) {
             _ => (400, "the request is malformed or incomplete".to_owned()),
         },
         _ => (500, "pollcast failed to handle the request".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_that_is_too_slow_is_a_504_and_a_broken_one_a_502() {
+        for (kind, status, word) in [
+            (ErrorType::ConnectTimedout, 504, "connection in time"),
+            (ErrorType::TLSHandshakeTimedout, 504, "connection in time"),
+            (ErrorType::ReadTimedout, 504, "answer in time"),
+            (ErrorType::WriteTimedout, 504, "answer in time"),
+            (ErrorType::ConnectRefused, 502, "refused"),
+            (ErrorType::new("unresolved name"), 502, "unresolved name"),
+            (ErrorType::ConnectionClosed, 502, "usable answer"),
+            (ErrorType::InvalidHTTPHeader, 502, "usable answer"),
+        ] {
+            let (told, detail) = explain(&Error::new_up(kind.clone()), Some("shop"));
+            assert_eq!(told, status, "{kind:?}");
+            assert!(detail.contains(word), "{kind:?}: {detail}");
+            assert!(detail.contains("upstream \"shop\""), "{kind:?}: {detail}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_told_nothing_and_a_wrong_one_what_is_wrong() {
+        let status = |kind| explain(&Error::new_down(kind), None).0;
+        assert_eq!(status(ErrorType::ConnectionClosed), 0);
+        assert_eq!(status(ErrorType::WriteError), 0);
+        assert_eq!(status(ErrorType::InvalidHTTPHeader), 400);
+    }
+
+    #[test]
+    fn only_who_asks_for_events_or_another_protocol_may_wait_for_ever() {
+        let upstream = Upstream {
+            name: "shop".to_owned(),
+            url: url::Url::parse("http://127.0.0.1:9").unwrap(),
+            headers: http::HeaderMap::new(),
+        };
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        let read_timeout = |request: &RequestHeader| {
+            let address = ([127, 0, 0, 1], 9).into();
+            peer(&upstream, address, is_open_ended(request))
+                .options
+                .read_timeout
+        };
+        assert_eq!(read_timeout(&request), Some(READ_TIMEOUT));
+        request
+            .insert_header(ACCEPT, "text/html, Text/Event-Stream")
+            .unwrap();
+        assert_eq!(read_timeout(&request), None);
+        request.insert_header(ACCEPT, "*/*").unwrap();
+        request.insert_header(header::UPGRADE, "websocket").unwrap();
+        assert_eq!(read_timeout(&request), None);
     }
 }

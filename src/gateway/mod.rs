@@ -4,6 +4,7 @@
 //! whatever is no subscription reaches an upstream as if pollcast were not there. Must never poll,
 //! and never keeps a subscriber's request alive: the response is detached and the writers own it.
 
+mod admission;
 mod cors;
 mod detach;
 mod forward;
@@ -26,9 +27,10 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::error;
 
+pub use admission::Admission;
 pub use metrics::Metrics;
 use routes::{Destination, Routes};
 use writer::Writers;
@@ -41,13 +43,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to read one piece of a passed-through body.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How long a client's connection may wait for its next request; Pingora's default is for ever.
+const KEEPALIVE_SECONDS: u64 = 75;
+
 /// The proxy: one for all public listeners.
 pub struct Gateway {
     routes: Routes,
     hub: Arc<Hub>,
     writers: Writers,
     metrics: Metrics,
-    in_flight: TaskTracker,
+    admission: Arc<Admission>,
 }
 
 /// One request's way through the gateway.
@@ -62,19 +67,19 @@ pub struct Context {
 }
 
 impl Gateway {
-    /// A gateway to these topics and routes. `in_flight` counts what must be finished on leaving.
+    /// A gateway to these topics and routes, behind this door.
     pub fn new(
         hub: Arc<Hub>,
         routes: Vec<Arc<Route>>,
         metrics: Metrics,
-        in_flight: TaskTracker,
+        admission: Arc<Admission>,
     ) -> Self {
         Self {
             routes: Routes::new(routes),
-            writers: Writers::new(in_flight.clone()),
+            writers: Writers::new(admission.tracker()),
             hub,
             metrics,
-            in_flight,
+            admission,
         }
     }
 }
@@ -88,7 +93,7 @@ impl ProxyHttp for Gateway {
             destination: None,
             addresses: Vec::new(),
             attempt: 0,
-            _in_flight: self.in_flight.token(),
+            _in_flight: self.admission.token(),
         }
     }
 
@@ -97,7 +102,14 @@ impl ProxyHttp for Gateway {
 
     /// Answers what is pollcast's to answer and finds the destination of the rest.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        if self.admission.is_shut() {
+            return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
+                .map_err(Error::into_down);
+        }
         session.set_write_timeout(Some(ANSWER_TIMEOUT));
+        if session.get_keepalive() == Some(0) {
+            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        }
         let path = session.req_header().uri.path();
         let feed = self.hub.topic(path).cloned();
         if let Some(topic) = &feed {
@@ -208,12 +220,15 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    /// Clients that leave are no news, and an upstream's failure is counted.
-    fn suppress_error_log(&self, _: &Session, _: &Context, error: &Error) -> bool {
-        error.esource() != &ErrorSource::Internal
+    /// Clients that leave are no news, an upstream's failure is counted, the rest is logged below.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, failure: Option<&Error>, ctx: &mut Context) {
+        if let Some(error) = failure.filter(|error| error.esource() == &ErrorSource::Internal) {
+            error!(%error, "a request failed");
+        }
         if let Some(destination) = &ctx.destination {
             let status = session
                 .response_written()

@@ -4,4 +4,13 @@
 
 mod support;
 
+mod admin;
+mod broken;
+mod command_line;
+mod delivery;
+mod negotiation;
+mod pass_through;
+mod shutdown;
 mod streaming;
+mod tail;
+mod web_socket;

@@ -12,7 +12,7 @@ use clap::Args;
 use self::desk::Desk;
 use self::legacy::Legacy;
 use super::CliError;
-use super::run::{log_to_stderr, told_to_leave};
+use super::run::{log_to_stderr, serve};
 use crate::config::{Config, System};
 use crate::server::Server;
 
@@ -41,15 +41,16 @@ pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let server = Server::bind(config)?;
     Legacy::start(listener).map_err(DemoError)?;
     let page = server.addresses().next().unwrap_or(arguments.listen);
-    say!("pollcast {} demo", env!("CARGO_PKG_VERSION"));
-    say!("  a legacy API that can only be asked:  http://{legacy}/orders");
-    say!("  the same, live:                       http://{page}/orders");
-    say!(
-        "  metrics:                              http://{}/metrics",
+    let introduction = format!(
+        "pollcast {} demo\n  \
+         a legacy API that can only be asked:  http://{legacy}/orders\n  \
+         the same, live:                       http://{page}/orders\n  \
+         metrics:                              http://{}/metrics\n\n\
+         Open http://{page}/ and watch. Ctrl-C ends it all.\n",
+        env!("CARGO_PKG_VERSION"),
         server.admin_address()
     );
-    say!("\nOpen http://{page}/ and watch. Ctrl-C ends it all.");
-    server.run(told_to_leave)?;
+    serve(server, &introduction)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@
 mod parser;
 mod printer;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The feed, such as http://127.0.0.1:8080/orders
+    #[arg(value_parser = web_url)]
     url: Url,
     /// Print each event as one line of JSON: {"event", "id", "data"}
     #[arg(long)]
@@ -58,6 +60,9 @@ pub enum TailError {
     /// 200, but no event stream.
     #[error("{0} answers, but not with an event stream; is it a feed of pollcast?")]
     NoStream(Url),
+    /// The events have nowhere to go.
+    #[error("cannot write to standard output")]
+    Output(#[source] std::io::Error),
 }
 
 /// What became of one connection.
@@ -66,8 +71,6 @@ enum Outcome {
     Lost(String),
     /// 204: there will be no more.
     Over,
-    /// Whoever read our output is gone.
-    Unread,
 }
 
 pub fn tail(arguments: &Arguments) -> Result<ExitCode, CliError> {
@@ -77,7 +80,11 @@ pub fn tail(arguments: &Arguments) -> Result<ExitCode, CliError> {
         .map_err(TailError::Runtime)?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = follow(arguments) => outcome?,
+            outcome = follow(arguments) => match outcome {
+                // Whoever read it has seen enough.
+                Err(TailError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+                outcome => outcome?,
+            },
             () = told_to_leave() => {}
         }
         Ok(ExitCode::SUCCESS)
@@ -103,7 +110,6 @@ async fn follow(arguments: &Arguments) -> Result<(), TailError> {
                 printer.note("the feed is over");
                 return Ok(());
             }
-            Outcome::Unread => return Ok(()),
             Outcome::Lost(why) => {
                 let wait = parser.retry().unwrap_or(FIRST_RETRY);
                 let wait_text = humantime::format_duration(wait);
@@ -149,15 +155,25 @@ async fn connection(
     loop {
         match response.chunk().await {
             Ok(Some(bytes)) => {
-                let mut unread = false;
-                parser.feed(&bytes, |event| unread |= printer.print(&event).is_err());
-                if unread {
-                    return Ok(Outcome::Unread);
-                }
+                let mut printed = Ok(());
+                parser.feed(&bytes, |event| {
+                    if printed.is_ok() {
+                        printed = printer.print(&event);
+                    }
+                });
+                printed.map_err(TailError::Output)?;
             }
             Ok(None) => return Ok(Outcome::Lost("the stream ended".to_owned())),
             Err(_) => return Ok(Outcome::Lost("the connection broke".to_owned())),
         }
+    }
+}
+
+fn web_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        Ok(_) => Err("it begins with neither http:// nor https://".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -28,7 +28,7 @@ impl Printer {
     /// Prints one event.
     ///
     /// # Errors
-    /// If nobody reads any more.
+    /// If nobody reads it any more.
     pub fn print(&mut self, event: &Event) -> io::Result<()> {
         let text = match self.json {
             true => line(event),
@@ -39,42 +39,51 @@ impl Printer {
 
     /// Says something about the connection; never among a script's lines.
     pub fn note(&self, text: &str) {
-        eprintln!("-- {text}");
+        let _ = writeln!(io::stderr(), "-- {text}");
     }
 
     fn told(&mut self, event: &Event) -> String {
         let position = event.id.rsplit('-').next().unwrap_or_default();
-        let head = format!("#{position} {}, {} bytes", event.name, event.data.len());
+        let size = event.data.len();
         match event.name.as_str() {
             "snapshot" => {
+                let mut text = format!("#{position} snapshot, {size} bytes");
                 self.document = json::parse(event.data.as_bytes()).ok();
-                let document = self.document.as_ref();
-                format!("{head}\n  {}", document.map_or_else(String::new, shown))
+                if let Some(document) = &self.document {
+                    let _ = write!(text, "\n  {}", shown(document));
+                }
+                text
             }
-            "patch" => format!("{head}{}", self.patched(&event.data)),
+            "patch" => {
+                let text = format!("#{position} patch, {size} bytes");
+                text + &self.patch(&event.data)
+            }
             name => format!("{name} {}", event.data),
         }
     }
 
-    /// A line for each operation; what does not fit is said and ends the following.
-    fn patched(&mut self, data: &str) -> String {
+    /// A line for each operation, each after a line feed.
+    fn patch(&mut self, data: &str) -> String {
+        let mut text = String::new();
         let patch = match Patch::parse(data.as_bytes()) {
             Ok(patch) => patch,
-            Err(error) => return format!("\n  {error}"),
+            Err(error) => {
+                self.note(&error.to_string());
+                return text;
+            }
         };
         let Some(document) = &mut self.document else {
             return format!("\n  {data}");
         };
-        let mut lines = String::new();
         for operation in patch.0 {
-            let _ = write!(lines, "\n  {}", described(&operation, document));
+            let _ = write!(text, "\n  {}", described(&operation, document));
             if let Err(error) = Patch(vec![operation]).apply(document) {
                 self.document = None;
-                let _ = write!(lines, "\n  this patch does not fit: {error}");
-                break;
+                self.note(&format!("this patch does not fit: {error}"));
+                return text;
             }
         }
-        lines
+        text
     }
 }
 

@@ -42,7 +42,7 @@ pub fn raw(address: SocketAddr, request: &[u8]) -> Response {
     let mut stream = TcpStream::connect(address).expect("the proxy accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(request).expect("a request");
-    Response::read(stream)
+    Response::read(BufReader::new(stream), request)
 }
 
 /// A GET with these headers.
@@ -81,8 +81,7 @@ pub fn resume(address: SocketAddr, target: &str, id: &str) -> Response {
 }
 
 impl Response {
-    fn read(stream: TcpStream) -> Self {
-        let mut reader = BufReader::new(stream);
+    fn read(mut reader: BufReader<TcpStream>, request: &[u8]) -> Self {
         let mut line = String::new();
         reader.read_line(&mut line).expect("a status line");
         let status = line
@@ -116,7 +115,23 @@ impl Response {
             _ if matches!(status, 204 | 304) => Body::Done,
             _ => Body::UntilClose,
         };
+        if request.starts_with(b"HEAD ") || (100..200).contains(&status) {
+            response.body = Body::Done;
+        }
         response
+    }
+
+    /// Reads this answer to its end, then sends the next request on the same connection.
+    pub fn again(mut self, request: &[u8]) -> Response {
+        while self.byte().is_some() {}
+        self.reader.get_mut().write_all(request).expect("a request");
+        Response::read(self.reader, request)
+    }
+
+    /// Whether the connection is closed without another byte.
+    pub fn closed(mut self) -> bool {
+        while self.byte().is_some() {}
+        matches!(self.reader.read(&mut [0]), Ok(0) | Err(_))
     }
 
     /// The first header of this name.

@@ -183,7 +183,14 @@ impl Drop for Upstream {
     }
 }
 
+/// Serves one connection, and closes it although `kill` has a handle on it as well.
 fn converse(stream: TcpStream, script: &Script, requests: &Mutex<Vec<Request>>) {
+    let twin = stream.try_clone().expect("a second handle");
+    answer_all(stream, script, requests);
+    let _ = twin.shutdown(Shutdown::Both);
+}
+
+fn answer_all(stream: TcpStream, script: &Script, requests: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader) {
@@ -247,9 +254,10 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = Vec::new();
     loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        match line.trim_end().split_once(':') {
+        let mut line = Vec::new();
+        let read = reader.read_until(b'\n', &mut line).ok();
+        read.filter(|read| *read > 0)?;
+        match String::from_utf8_lossy(&line).trim_end().split_once(':') {
             Some((name, value)) => headers.push((name.to_owned(), value.trim().to_owned())),
             None => break,
         }
