@@ -4,4 +4,11 @@
 
 mod support;
 
+mod cold;
+mod end;
+mod poll_exchange;
+mod polling;
+mod resume;
+mod slow_subscriber;
 mod streaming;
+mod upstream_failure;
