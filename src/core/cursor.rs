@@ -18,6 +18,8 @@ pub struct Cursor {
     /// Sequence of the newest event that the client has.
     sequence: u64,
     reset: Option<ResetReason>,
+    /// `reset` was told, and nothing may come between it and its snapshot.
+    reset_told: bool,
     snapshot_due: bool,
     /// The state that the client believes in.
     told: State,
@@ -77,6 +79,7 @@ impl Cursor {
             mode,
             sequence,
             reset,
+            reset_told: false,
             snapshot_due: opening != Opening::Resumed,
             told: State::Live,
             losses: Losses::default(),
@@ -91,39 +94,50 @@ impl Cursor {
             self.snapshot_due = true;
             self.losses.lagged += 1;
         }
-        let news =
-            notice.filter(|notice| notice.after <= self.sequence && notice.state != self.told);
-        let snapshot_due = self.snapshot_due && log.has_document();
-        // Recovery is told before the document that proves it, trouble after the last good one.
-        if let Some(notice) = news.filter(|notice| !snapshot_due || notice.state == State::Live) {
+        let jumps = self.jumps(log);
+        if let Some(notice) = notice.filter(|notice| self.is_next(notice, jumps)) {
             self.told = notice.state;
             return Some(Arc::clone(&notice.frame));
         }
-        if snapshot_due {
+        if jumps {
             return match self.reset.take() {
-                Some(reason) => Some(Arc::new(reset(log, reason))),
+                Some(reason) => {
+                    self.reset_told = true;
+                    Some(Arc::new(reset(log, reason)))
+                }
                 None => self.jump(log),
             };
         }
-        if self.sequence >= log.newest() {
+        if self.snapshot_due || self.sequence >= log.newest() {
             return None;
         }
-        match self.mode {
-            Mode::Patch => match log.patch(self.sequence + 1) {
-                Some(frame) => {
-                    self.sequence += 1;
-                    Some(frame)
-                }
-                None => self.jump(log),
-            },
-            Mode::Snapshot => self.jump(log),
+        self.sequence += 1;
+        log.patch(self.sequence)
+    }
+
+    /// Whether the next event is a snapshot, which may hold several changes.
+    fn jumps(&self, log: &Log) -> bool {
+        if self.snapshot_due {
+            return log.has_document();
         }
+        let behind = self.sequence < log.newest();
+        behind && (self.mode == Mode::Snapshot || !log.has_patch(self.sequence + 1))
+    }
+
+    /// Recovery is told before the document that proves it, trouble after the last good one.
+    fn is_next(&self, notice: &Notice, jumps: bool) -> bool {
+        let in_place = match jumps {
+            true => notice.state == State::Live && !self.reset_told,
+            false => notice.after <= self.sequence,
+        };
+        in_place && notice.state != self.told
     }
 
     fn jump(&mut self, log: &mut Log) -> Option<Arc<Frame>> {
         let frame = log.snapshot()?;
         self.losses.skipped += log.newest().saturating_sub(self.sequence + 1);
         self.snapshot_due = false;
+        self.reset_told = false;
         self.sequence = log.newest();
         Some(frame)
     }

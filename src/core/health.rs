@@ -91,7 +91,7 @@ impl Health {
         self.enter(State::Live, now)
     }
 
-    /// A poll failed. True if the state changed.
+    /// A poll failed. True if the state changed or the feed ended.
     pub fn failed(&mut self, reason: String, denial: Option<Denial>, now: Timestamp) -> bool {
         self.failures = self.failures.saturating_add(1);
         self.reason = Some(reason);
@@ -99,12 +99,14 @@ impl Health {
             Some((_, first)) => (denial, first),
             None => (denial, now),
         });
+        let was_over = self.ended.is_some();
         if let Some((denial, first)) = self.denied
             && (denial.is_final() || elapsed(first, now) >= self.end_after)
         {
             self.ended = Some(denial);
         }
-        self.passed(now)
+        let changed = self.passed(now);
+        changed || self.ended.is_some() != was_over
     }
 
     /// Time passed without a poll. True if the state changed.
@@ -143,6 +145,9 @@ impl Health {
     /// Polling begins again after a pause of our own, which says nothing about the upstream.
     pub fn resumed(&mut self, now: Timestamp) {
         self.silent_from = self.silent_from.map(|_| now);
+        // Nobody asked meanwhile, so no refusal was seen to last.
+        self.denied = None;
+        self.failures = 0;
     }
 
     /// The state now.
@@ -288,6 +293,20 @@ mod tests {
         assert_eq!(health.ended().map(Denial::reason), Some("unauthorized"));
         health.succeeded(at(50));
         assert_eq!(health.ended(), None);
+    }
+
+    #[test]
+    fn a_pause_interrupts_a_refusal() {
+        let denied = || Denial::from_status(404);
+        let mut health = health();
+        health.succeeded(at(0));
+        health.failed("status 404".into(), denied(), at(10));
+        health.paused(at(15));
+        health.resumed(at(1000));
+        health.failed("status 404".into(), denied(), at(1001));
+        assert_eq!(health.ended(), None);
+        assert!(health.failed("status 404".into(), denied(), at(1031)));
+        assert_eq!(health.ended(), denied());
     }
 
     #[test]

@@ -87,24 +87,27 @@ impl Log {
     }
 
     fn trim(&mut self) {
-        let budget = self.bounds.bytes.saturating_sub(self.pinned_bytes());
+        let mut pinned = self.pinned_bytes();
         while self.entries.len() > 1
-            && (self.entries.len() > self.bounds.events || self.bytes > budget)
+            && (self.entries.len() > self.bounds.events || self.bytes + pinned > self.bounds.bytes)
         {
             if let Some(entry) = self.entries.pop_front() {
                 self.bytes -= entry.cost();
                 if let Some(patch) = entry.patch {
-                    self.retire(patch);
+                    pinned += self.retire(patch);
                 }
             }
         }
     }
 
-    fn retire(&mut self, payload: Payload) {
-        if let Payload::Frame(frame) = payload
-            && Arc::strong_count(&frame) > 1
-        {
-            self.pinned.push(Arc::downgrade(&frame));
+    /// Lets go of an event. Returns the bytes that a reader still pins.
+    fn retire(&mut self, payload: Payload) -> usize {
+        match payload {
+            Payload::Frame(frame) if Arc::strong_count(&frame) > 1 => {
+                self.pinned.push(Arc::downgrade(&frame));
+                frame.size()
+            }
+            _ => 0,
         }
     }
 
@@ -135,6 +138,14 @@ impl Log {
         let entry = self.entries.get_mut(usize::try_from(index).ok()?)?;
         let payload = entry.patch.as_mut()?;
         Some(payload.frame(Kind::Patch, &self.names.patch, id))
+    }
+
+    /// Whether the change with this sequence is here as a patch.
+    pub fn has_patch(&self, sequence: u64) -> bool {
+        let index = sequence.checked_sub(self.oldest());
+        index
+            .and_then(|index| self.entries.get(usize::try_from(index).ok()?))
+            .is_some_and(|entry| entry.patch.is_some())
     }
 
     /// The life that ids count in.

@@ -13,3 +13,5 @@ pub mod json;
 pub mod log;
 pub mod schedule;
 pub mod sse;
+#[cfg(test)]
+mod tests;

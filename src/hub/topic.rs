@@ -304,7 +304,8 @@ impl Inner {
             .notice
             .as_ref()
             .map_or(State::Live, |notice| notice.state);
-        if told != state {
+        // Before the first answer the frame is no news to anybody, and its reason still unknown.
+        if told != state || (!self.warm && state != State::Live) {
             let name = &self.log.names().status;
             let data = self.health.to_json();
             self.notice = Some(Notice {

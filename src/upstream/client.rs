@@ -152,7 +152,10 @@ impl Client {
             .headers(headers)
             .send()
             .await
-            .map_err(|error| PollError::Connect(root_cause(&error)))?;
+            .map_err(|error| match error.is_connect() {
+                true => PollError::Connect(root_cause(&error)),
+                false => PollError::Body(root_cause(&error)),
+            })?;
         match response.status() {
             StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::NotModified),
             StatusCode::PARTIAL_CONTENT => return Err(PollError::Status(response.status())),

@@ -12,7 +12,8 @@ use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
 use crate::core::document::{Change, Document, Observation, Rejected, View};
-use crate::core::event::Timestamp;
+use crate::core::event::{State, Timestamp};
+use crate::core::health::{Denial, Health};
 use crate::core::schedule::Schedule;
 use crate::hub::Topic;
 
@@ -148,12 +149,10 @@ impl Poller {
                     Failure::Rejected(_) => None,
                 };
                 let changed = self.topic.failed(failure.to_string(), denial, now);
-                if changed
-                    || self
-                        .topic
-                        .health(super::super::core::health::Health::failures)
-                        == 1
-                {
+                // A first failure of a live feed is a blip; of any other it is news.
+                let news =
+                    |health: &Health| health.failures() == 1 && health.state() != State::Live;
+                if changed || self.topic.health(news) {
                     self.log_state();
                 }
                 false
@@ -208,9 +207,7 @@ impl Poller {
     async fn wait_until(&mut self, next: Timestamp) {
         let next = self.clock.instant(next);
         loop {
-            let down_at = self
-                .topic
-                .health(super::super::core::health::Health::down_at);
+            let down_at = self.topic.health(Health::down_at);
             let wake = down_at.map_or(next, |at| self.clock.instant(at).min(next));
             tokio::select! {
                 () = sleep_until(wake) => {
@@ -230,9 +227,9 @@ impl Poller {
     async fn await_newcomer(&mut self) {
         self.topic.cooled(self.clock.now());
         loop {
-            let before = *self.listeners.borrow_and_update();
+            // Whoever comes as another leaves does not change the count.
             let _ = self.listeners.changed().await;
-            if *self.listeners.borrow() > before {
+            if *self.listeners.borrow_and_update() > 0 {
                 return;
             }
         }
@@ -252,6 +249,7 @@ impl Poller {
                 state = health.state().name(),
                 failures = health.failures(),
                 reason,
+                ended = health.ended().map(Denial::reason),
                 "poll failed"
             ),
         });

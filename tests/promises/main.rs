@@ -6,11 +6,18 @@ mod support;
 
 mod admin;
 mod broken;
+mod cold;
 mod command_line;
 mod delivery;
+mod end;
 mod negotiation;
 mod pass_through;
+mod poll_exchange;
+mod polling;
+mod resume;
 mod shutdown;
+mod slow_subscriber;
 mod streaming;
 mod tail;
+mod upstream_failure;
 mod web_socket;

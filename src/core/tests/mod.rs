@@ -1,0 +1,4 @@
+//! Properties of the core that span its files.
+
+mod reading;
+mod wire;

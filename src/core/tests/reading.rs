@@ -1,0 +1,301 @@
+//! The log and its cursors against a naive model, under random operations.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use crate::core::cursor::{Cursor, Notice, Opening};
+use crate::core::event::{Mode, Names, ResetReason, State};
+use crate::core::id::{Epoch, EventId};
+use crate::core::log::{Bounds, Log};
+use crate::core::sse::{Frame, Framing, Kind};
+
+#[derive(Clone, Debug)]
+enum Operation {
+    /// A change, with a patch of this many bytes or none.
+    Append(Option<usize>),
+    /// The feed's state becomes this.
+    Enter(State),
+    /// A reader opens in this mode, knowing nothing or the event this far back from the future's
+    /// third.
+    Open(Mode, Option<u64>),
+    /// A reader takes up to this many frames, and keeps hold of them or lets them go.
+    Take(usize, usize, bool),
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let state = prop::sample::select(&State::ALL[..]);
+    let mode = prop::sample::select(&Mode::ALL[..]);
+    prop_oneof![
+        4 => prop::option::weighted(0.8, 2..80_usize).prop_map(Operation::Append),
+        2 => state.prop_map(Operation::Enter),
+        2 => (mode, prop::option::of(0..15_u64)).prop_map(|(mode, back)| Operation::Open(mode, back)),
+        5 => (any::<usize>(), 0..5_usize, any::<bool>())
+            .prop_map(|(reader, frames, hold)| Operation::Take(reader, frames, hold)),
+    ]
+}
+
+/// A client and what it was told.
+struct Reader {
+    mode: Mode,
+    cursor: Cursor,
+    held: Option<u64>,
+    told: State,
+    /// `reset` was the last event.
+    reset: bool,
+    frames: Vec<Arc<Frame>>,
+}
+
+struct World {
+    log: Log,
+    bounds: Bounds,
+    /// The size of the patch to each document, where it has one; the first has none.
+    patches: Vec<Option<usize>>,
+    notice: Option<Notice>,
+    readers: Vec<Reader>,
+}
+
+const EPOCH: Epoch = Epoch::from_random(0xfeed);
+const DOCUMENT: usize = 100;
+
+fn document(sequence: u64) -> String {
+    format!("\"{:0width$}\"", sequence, width = DOCUMENT - 2)
+}
+
+fn patch(sequence: u64, size: usize) -> String {
+    format!("[{sequence:0size$}]")
+}
+
+impl World {
+    fn new(bounds: Bounds) -> Self {
+        Self {
+            log: Log::new(EPOCH, Names::default(), bounds),
+            bounds,
+            patches: Vec::new(),
+            notice: None,
+            readers: Vec::new(),
+        }
+    }
+
+    fn newest(&self) -> u64 {
+        self.patches.len() as u64
+    }
+
+    fn oldest(&self) -> u64 {
+        self.newest() + 1 - self.log.held().0 as u64
+    }
+
+    fn append(&mut self, size: Option<usize>) -> Result<(), TestCaseError> {
+        let size = size.filter(|_| self.newest() > 0);
+        let sequence = self.newest() + 1;
+        let patch = size.map(|size| Bytes::from(patch(sequence, size)));
+        self.patches.push(patch.as_ref().map(Bytes::len));
+        let id = self.log.append(Bytes::from(document(sequence)), patch);
+        prop_assert_eq!(
+            id,
+            EventId {
+                epoch: EPOCH,
+                sequence
+            }
+        );
+        let (events, bytes) = self.log.held();
+        prop_assert!(events >= 1 && events <= self.bounds.events.max(1));
+        let counted = bytes + self.pinned();
+        prop_assert!(
+            events == 1 || counted <= self.bounds.bytes,
+            "{} bytes",
+            counted
+        );
+        Ok(())
+    }
+
+    /// Bytes of frames that readers hold and the log no longer does.
+    fn pinned(&self) -> usize {
+        let mut frames: Vec<_> = self.readers.iter().flat_map(|each| &each.frames).collect();
+        frames.sort_by_key(|frame| Arc::as_ptr(frame));
+        frames.dedup_by_key(|frame| Arc::as_ptr(frame));
+        let gone = |frame: &&&Arc<Frame>| match (frame.kind(), parse(frame).0) {
+            (Kind::Patch, Some(id)) => id.sequence < self.oldest(),
+            (Kind::Snapshot, Some(id)) => id.sequence < self.newest(),
+            _ => false,
+        };
+        frames.iter().filter(gone).map(|frame| frame.size()).sum()
+    }
+
+    fn enter(&mut self, state: State) {
+        let told = self
+            .notice
+            .as_ref()
+            .map_or(State::Live, |notice| notice.state);
+        if told != state {
+            let data = format!("\"{}\"", state.name());
+            self.notice = Some(Notice {
+                state,
+                after: self.newest(),
+                frame: Arc::new(Frame::event(
+                    Kind::Status,
+                    &Names::default().status,
+                    None,
+                    data.as_bytes(),
+                )),
+            });
+        }
+    }
+
+    fn open(&mut self, mode: Mode, back: Option<u64>) -> Result<(), TestCaseError> {
+        let known = back.map(|back| (self.newest() + 3).saturating_sub(back));
+        let text = known.map(|known| format!("{EPOCH}-{known}"));
+        let (cursor, opening) = Cursor::open(&self.log, mode, text.as_deref().map(str::as_bytes));
+        let expected = self.opening(mode, known);
+        prop_assert_eq!(opening, expected, "{:?}", text);
+        self.readers.push(Reader {
+            mode,
+            cursor,
+            // Whoever resumes holds the document it named.
+            held: known.filter(|_| opening == Opening::Resumed),
+            told: State::Live,
+            reset: false,
+            frames: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn opening(&self, mode: Mode, known: Option<u64>) -> Opening {
+        let Some(known) = known else {
+            return Opening::Fresh;
+        };
+        if known < 1 || known > self.newest() {
+            return Opening::Reset(ResetReason::UnknownId);
+        }
+        if known + 1 < self.oldest() {
+            return Opening::Reset(ResetReason::Expired);
+        }
+        let told: Option<usize> = self.patches[known as usize..].iter().copied().sum();
+        match told {
+            _ if known == self.newest() => Opening::Resumed,
+            Some(bytes) if mode == Mode::Patch && bytes <= DOCUMENT => Opening::Resumed,
+            _ => Opening::Condensed,
+        }
+    }
+
+    fn take(&mut self, reader: usize, frames: usize, hold: bool) -> Result<(), TestCaseError> {
+        if self.readers.is_empty() {
+            return Ok(());
+        }
+        let at = reader % self.readers.len();
+        let mut reader = self.readers.remove(at);
+        reader.frames.clear();
+        for _ in 0..frames {
+            let Some(frame) = reader.cursor.next(&mut self.log, self.notice.as_ref()) else {
+                let state = self
+                    .notice
+                    .as_ref()
+                    .map_or(State::Live, |notice| notice.state);
+                prop_assert_eq!(reader.told, state);
+                prop_assert_eq!(reader.held.unwrap_or(0), self.newest());
+                break;
+            };
+            self.check(&mut reader, &frame)?;
+            if hold {
+                reader.frames.push(frame);
+            }
+        }
+        self.readers.push(reader);
+        Ok(())
+    }
+
+    /// What the reader makes of a frame, and whether it may be the next.
+    fn check(&self, reader: &mut Reader, frame: &Frame) -> Result<(), TestCaseError> {
+        let (id, data) = parse(frame);
+        let after_reset = std::mem::replace(&mut reader.reset, frame.kind() == Kind::Reset);
+        prop_assert!(
+            !after_reset || frame.kind() == Kind::Snapshot,
+            "nothing between"
+        );
+        match frame.kind() {
+            Kind::Reset => {}
+            Kind::Status => self.check_status(reader)?,
+            Kind::Snapshot => {
+                let sequence = id.expect("an id").sequence;
+                prop_assert_eq!(sequence, self.newest());
+                prop_assert_eq!(data, document(sequence));
+                prop_assert!(after_reset || reader.held.is_none_or(|held| held < sequence));
+                // Nothing may come between `reset` and its snapshot, recovery neither.
+                if !after_reset {
+                    self.check_told(reader, sequence)?;
+                }
+                reader.held = Some(sequence);
+            }
+            Kind::Patch => {
+                let sequence = id.expect("an id").sequence;
+                prop_assert_eq!(reader.mode, Mode::Patch);
+                prop_assert_eq!(Some(sequence), reader.held.map(|held| held + 1));
+                let size = self.patches[sequence as usize - 1].expect("a patch");
+                prop_assert_eq!(data, patch(sequence, size - 2));
+                self.check_told(reader, sequence)?;
+                reader.held = Some(sequence);
+            }
+            other => prop_assert!(false, "no cursor makes {:?}", other),
+        }
+        Ok(())
+    }
+
+    fn check_status(&self, reader: &mut Reader) -> Result<(), TestCaseError> {
+        let notice = self.notice.as_ref().expect("a status has a notice");
+        prop_assert_ne!(notice.state, reader.told, "told twice");
+        let caught_up = reader.held.unwrap_or(0) >= notice.after;
+        prop_assert!(
+            notice.state == State::Live || caught_up,
+            "trouble after the last good one"
+        );
+        reader.told = notice.state;
+        Ok(())
+    }
+
+    /// Recovery is told before the document that proves it.
+    fn check_told(&self, reader: &Reader, sequence: u64) -> Result<(), TestCaseError> {
+        if let Some(notice) = &self.notice
+            && notice.state == State::Live
+            && sequence > notice.after
+        {
+            prop_assert_eq!(reader.told, State::Live);
+        }
+        Ok(())
+    }
+}
+
+fn parse(frame: &Frame) -> (Option<EventId>, String) {
+    let bytes = frame.bytes(Framing::CloseDelimited);
+    let text = std::str::from_utf8(&bytes).expect("text");
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map(str::trim_start)
+    };
+    let id = field("id:").and_then(|id| EventId::parse(id.as_bytes()));
+    (id, field("data:").unwrap_or_default().to_owned())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn readers_only_hold_what_was_published_in_order(
+        events in 0..6_usize,
+        bytes in 0..1200_usize,
+        operations in prop::collection::vec(operation(), 1..60),
+    ) {
+        let mut world = World::new(Bounds { events, bytes });
+        for operation in operations {
+            match operation {
+                Operation::Append(patch) => world.append(patch)?,
+                Operation::Enter(state) => world.enter(state),
+                Operation::Open(mode, back) => world.open(mode, back)?,
+                Operation::Take(reader, frames, hold) => world.take(reader, frames, hold)?,
+            }
+        }
+        // In the end everybody catches up.
+        for _ in 0..world.readers.len() {
+            world.take(0, 100, false)?;
+        }
+    }
+}
