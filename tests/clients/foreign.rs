@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use serde_json::Value;
 
 use crate::support::proxy::signal;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, ended, eventually};
 
 /// The folder of the client programs.
 pub fn folder() -> PathBuf {
@@ -104,12 +104,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn exit_status(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the process ends", || {
-            status = self.child.try_wait().expect("a child");
-            status.is_some()
-        });
-        status.expect("it ended")
+        ended(&mut self.child)
     }
 }
 

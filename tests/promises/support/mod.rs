@@ -6,6 +6,7 @@ pub mod proxy;
 pub mod stage;
 pub mod upstream;
 
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up; never an expectation about speed.
@@ -21,4 +22,14 @@ pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits for the end of a process.
+pub fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    eventually("the process ends", || {
+        status = child.try_wait().expect("a child");
+        status.is_some()
+    });
+    status.expect("it ended")
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use super::eventually;
+use super::ended;
 
 /// A running pollcast; killed when dropped.
 pub struct Proxy {
@@ -139,12 +139,7 @@ impl Proxy {
 
     /// Waits for its end.
     pub fn exit_status(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the process ends", || {
-            status = self.child.try_wait().expect("a child");
-            status.is_some()
-        });
-        status.expect("it ended")
+        ended(&mut self.child)
     }
 }
 
