@@ -20,12 +20,13 @@ use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::admin::Admin;
 use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Feed};
 use crate::core::id::Epoch;
 use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
@@ -38,8 +39,10 @@ const READ_BUFFER: usize = 512;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: usize = 3;
-/// Sent bytes that nobody acknowledges for this long break the connection.
-const USER_TIMEOUT: Duration = Duration::from_secs(90);
+/// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
+/// timeout, which also ends a peer that is alive and reads nothing.
+pub(crate) const LEAST_SILENCE: Duration = Duration::from_secs(90);
+const SILENCE_MARGIN: Duration = Duration::from_secs(30);
 
 /// A process that holds its listeners but serves nobody yet.
 #[derive(Debug)]
@@ -70,6 +73,9 @@ pub enum StartError {
     /// Polling cannot be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A listener stopped by itself, which it never should.
+    #[error("a listener stopped by itself; the log may say why")]
+    Listener,
 }
 
 impl Server {
@@ -148,10 +154,20 @@ impl Server {
         let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
         let admin_app = Admin::new(registry, draining.subscribe());
-        serve_on("gateway", http_proxy(&conf, gateway), public);
-        serve_on("admin", admin_app, vec![admin]);
+        let quiet_for = longest_silence(&config);
+        let mut listeners = JoinSet::new();
+        listeners.spawn(serve_on(
+            "gateway",
+            http_proxy(&conf, gateway),
+            public,
+            quiet_for,
+        ));
+        listeners.spawn(serve_on("admin", admin_app, vec![admin], quiet_for));
 
-        leave().await;
+        tokio::select! {
+            () = leave() => {}
+            _ = listeners.join_next() => return Err(StartError::Listener),
+        }
         let drain = config.server.drain;
         let open = admission.open();
         info!(open, ?drain, "leaving");
@@ -198,22 +214,27 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
         let epoch = Epoch::from_random(rand::random());
         let metrics = topic_metrics.feed(&feed.path);
         let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
-        let poller = Poller::new(
-            Arc::clone(&topic),
-            client.clone(),
-            Arc::clone(&backplane),
-            clock,
-            poll_metrics.feed(&feed.path),
-        );
-        tokio::spawn(poller.run());
+        let metrics = poll_metrics.clone();
+        let (watched, client, backplane) = (topic.clone(), client.clone(), backplane.clone());
+        let make = move || {
+            let metrics = metrics.feed(&watched.feed().path);
+            let (topic, client) = (watched.clone(), client.clone());
+            Poller::new(topic, client, backplane.clone(), clock, metrics)
+        };
+        tokio::spawn(upstream::supervise(topic.clone(), clock, make));
         topic
     });
     Ok(Arc::new(Hub::new(topics)))
 }
 
-/// Serves `app` on sockets that are already bound, for as long as the current runtime lives.
-pub(crate) fn serve_on<A>(name: &str, app: A, sockets: Vec<(SocketAddr, TcpListener)>)
-where
+/// Serves `app` on sockets that are already bound. A peer that acknowledges nothing of what it was
+/// sent for `quiet_for` is cut off.
+pub(crate) async fn serve_on<A>(
+    name: &str,
+    app: A,
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    quiet_for: Duration,
+) where
     A: ServerApp + Send + Sync + 'static,
 {
     let mut service = Service::new(name.to_owned(), app);
@@ -223,24 +244,30 @@ where
         fds.add(address.clone(), listener.into_raw_fd());
         let config = ListenerConfig::tcp(address)
             .l4_buffer(L4BufferSettings::new(READ_BUFFER, 0))
-            .tcp_socket_options(socket_options());
+            .tcp_socket_options(socket_options(quiet_for));
         service.add_listener(config);
     }
     let fds = ListenFds::new(fds.into());
-    tokio::spawn(async move {
-        // Not the signal to drain: accepting goes on for as long as the runtime lives.
-        let (_never, shutdown) = watch::channel(false);
-        service.start_service(Some(fds), shutdown, 1).await;
-    });
+    // Not the signal to drain: accepting goes on for as long as this is awaited.
+    let (_never, shutdown) = watch::channel(false);
+    service.start_service(Some(fds), shutdown, 1).await;
 }
 
-fn socket_options() -> TcpSocketOptions {
+/// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that
+/// the writer decides.
+fn longest_silence(config: &Config) -> Duration {
+    let patience = |feed: &Arc<Feed>| feed.deliver.write_timeout;
+    let longest = config.feeds.iter().map(patience).max().unwrap_or_default();
+    LEAST_SILENCE.max(longest + SILENCE_MARGIN)
+}
+
+fn socket_options(quiet_for: Duration) -> TcpSocketOptions {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: KEEPALIVE_IDLE,
         interval: KEEPALIVE_INTERVAL,
         count: KEEPALIVE_PROBES,
-        user_timeout: USER_TIMEOUT,
+        user_timeout: quiet_for,
     });
     options
 }

@@ -130,7 +130,7 @@ fn introduction(server: &Server) -> String {
 pub(super) fn describe(config: &Config) -> String {
     let mut text = String::new();
     for feed in &config.feeds {
-        let (url, rhythm) = (polled(feed), rhythm(feed));
+        let (url, rhythm) = (&feed.request.url, rhythm(feed));
         let _ = writeln!(text, "  feed  {}  polls {url} {rhythm}", feed.path);
     }
     for route in &config.routes {
@@ -138,17 +138,6 @@ pub(super) fn describe(config: &Config) -> String {
         let _ = writeln!(text, "  proxy {}  passes through to {url}", route.path);
     }
     text
-}
-
-/// The polled URL; its query may hold a secret.
-fn polled(feed: &Feed) -> String {
-    let mut url = feed.request.url.clone();
-    let more = match url.query() {
-        Some(_) => "?...",
-        None => "",
-    };
-    url.set_query(None);
-    format!("{url}{more}")
 }
 
 fn rhythm(feed: &Feed) -> String {

@@ -1,10 +1,11 @@
 //! The events of a feed as they are written in a configuration: modes, names, history.
 
+use super::Events;
 use super::keys::{HISTORY, NAMES};
 use super::section::Section;
 use super::sheet::Node;
-use super::{Events, History};
 use crate::core::event::{EventName, EventNameError, Mode, Names};
+use crate::core::log::Bounds;
 
 /// The modes that a later version brings.
 const LATER: [&str; 2] = ["merge", "items"];
@@ -23,7 +24,7 @@ pub(super) fn events(section: &Section<'_>) -> Events {
         mode: mode(section, &modes),
         modes,
         names: names(&section.section("names", &NAMES)),
-        history: History {
+        history: Bounds {
             events: events.map_or(1000, |number| number as usize),
             bytes: bytes.unwrap_or(16 << 20),
         },

@@ -4,8 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use super::deliver::deliver;
 use super::events::events;
 use super::headers::{Sent, credentials, headers, overlay};
@@ -14,6 +12,7 @@ use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
 use super::{Document, Feed, Idle, Poll, PollRequest, Upstream};
+use crate::core::document::View;
 use crate::core::json::{Pattern, Pointer, PointerError};
 
 /// The feeds, in the file's order.
@@ -62,10 +61,11 @@ fn path(section: &Section<'_>, paths: &mut HashSet<String>) -> String {
 
 fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequest {
     let path = section.find("path").and_then(|node| node.path());
-    let path = path.map_or_else(|| public.to_owned(), |(path, _)| path);
-    let mut url = upstream.url.clone();
-    // Escapes only what cannot stand in a path; what is percent-encoded already stays.
-    url.set_path(&format!("{}{path}", upstream.prefix()));
+    let (path, shown) = match path {
+        Some((path, scalar)) => (path, scalar.written),
+        None => (public.to_owned(), public.to_owned()),
+    };
+    let mut query = Vec::new();
     for (name, node) in section
         .find("query")
         .map_or_else(Vec::new, |node| node.named())
@@ -75,17 +75,13 @@ fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequ
             _ => vec![node],
         };
         for scalar in values.iter().filter_map(Node::scalar) {
-            append_query(&mut url, &name, &scalar.text);
+            query.push((name.clone(), scalar.text));
         }
     }
     PollRequest {
-        url,
+        url: upstream.url.below(&path, &shown, &query),
         headers: overlay(&upstream.headers, headers(section, Sent::WithPolls)),
     }
-}
-
-fn append_query(url: &mut Url, name: &str, value: &str) {
-    url.query_pairs_mut().append_pair(name, value);
 }
 
 /// Checks the only sharing there is, and warns where it shows a secret's view to everyone.
@@ -176,7 +172,7 @@ fn document(section: &Section<'_>) -> Document {
         }
         Some(key)
     });
-    Document {
+    let view = View {
         select: section
             .find("select")
             .and_then(|node| pointer(&node, Pointer::parse))
@@ -186,6 +182,9 @@ fn document(section: &Section<'_>) -> Document {
             .filter_map(|node| pointer(node, Pattern::parse))
             .collect(),
         key,
+    };
+    Document {
+        view,
         max_bytes: section
             .find("max_bytes")
             .and_then(|node| node.size(1..=1 << 30))

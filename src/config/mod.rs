@@ -10,9 +10,10 @@
 //! | `resolve`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
-//! | `place`, `problem` | where it stands, and how it is told |
+//! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 
 mod deliver;
+mod endpoint;
 mod events;
 mod expand;
 mod feed;
@@ -30,6 +31,7 @@ mod tests;
 mod upstream;
 mod value;
 
+pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
 pub use problem::{LoadError, Problem, Problems, Warning};
 
@@ -38,10 +40,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
 
+use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
-use crate::core::json::{Pattern, Pointer};
+use crate::core::log::Bounds;
 
 /// Everything a running pollcast was told.
 #[derive(Clone, Debug)]
@@ -82,9 +84,9 @@ pub struct Upstream {
     /// Its name in the file.
     pub name: String,
     /// `http` or `https`, with a host; no user, query or fragment. The path is a prefix of every
-    /// request to it and never ends in `/` (so `http://host` has the path `/` in [`Url`] terms and
+    /// request to it and never ends in `/` (so `http://host` has the path `/` in [`url::Url`] terms and
     /// the prefix [`Upstream::prefix`] `""`).
-    pub url: Url,
+    pub url: Endpoint,
     /// Sent with polls only, never with pass-through. Values are marked sensitive.
     pub headers: HeaderMap,
 }
@@ -119,7 +121,7 @@ pub struct Feed {
 #[derive(Clone, Debug)]
 pub struct PollRequest {
     /// Upstream, path and query.
-    pub url: Url,
+    pub url: Endpoint,
     /// The upstream's headers overlaid with the feed's. Values are marked sensitive.
     pub headers: HeaderMap,
 }
@@ -129,7 +131,7 @@ pub struct PollRequest {
 pub struct Poll {
     /// From the start of one poll to the start of the next; at least 10 ms.
     pub interval: Duration,
-    /// For the whole answer, first byte to last.
+    /// For a whole poll: connection, redirects, and the answer to its last byte.
     pub timeout: Duration,
     /// Whether to poll while nobody listens.
     pub idle: Idle,
@@ -149,12 +151,8 @@ pub enum Idle {
 /// What of an answer counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// The part that is the document; the root for all of it.
-    pub select: Pointer,
-    /// What is dropped from it before comparing.
-    pub ignore: Vec<Pattern>,
-    /// The member that identifies the elements of arrays of objects.
-    pub key: Option<String>,
+    /// Which part of it, and how its arrays are matched.
+    pub view: View,
     /// The longest answer, after decoding, in bytes.
     pub max_bytes: usize,
 }
@@ -169,16 +167,7 @@ pub struct Events {
     /// Names on the wire.
     pub names: Names,
     /// What is kept for resume.
-    pub history: History,
-}
-
-/// The bounds of a topic's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct History {
-    /// At most this many events.
-    pub events: usize,
-    /// At most this many bytes of event data.
-    pub bytes: usize,
+    pub history: Bounds,
 }
 
 /// How events are sent.

@@ -15,7 +15,7 @@ pub(super) struct Scalar {
     /// Whether some of the text came from outside the file.
     pub(super) foreign: bool,
     /// What messages show: the text as it stands in the file, with `$$` put in where nothing else is.
-    written: String,
+    pub(super) written: String,
 }
 
 impl Scalar {

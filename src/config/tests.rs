@@ -44,7 +44,7 @@ fn the_defaults_of_documents_events_and_delivery_are_those_of_the_reference() {
     let (config, _) = one_feed("");
     let feed = &config.feeds[0];
     assert_eq!(
-        (feed.document.max_bytes, feed.document.key.as_deref()),
+        (feed.document.max_bytes, feed.document.view.key.as_deref()),
         (16 << 20, None)
     );
     assert_eq!(
@@ -116,6 +116,18 @@ fn a_poll_asks_below_the_upstream_with_the_feeds_headers_laid_over_its_own() {
 #[test]
 fn a_secret_enters_no_debug_output_of_the_headers() {
     let (config, _) = one_feed(", request: {headers: {authorization: '${TOKEN}'}}");
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_secret_in_a_url_is_shown_as_it_was_written() {
+    let (config, _) = parsed(
+        "upstreams: {a: {url: 'http://a/${TOKEN}'}}\n\
+         feeds: [{path: /f, upstream: a, request: {path: '/x/${TOKEN}', query: {k: '${TOKEN}'}}}]",
+    );
+    let url = &config.feeds[0].request.url;
+    assert_eq!(url.as_str(), "http://a/s3cret/x/s3cret?k=s3cret");
+    assert_eq!(url.to_string(), "http://a/${TOKEN}/x/${TOKEN}?...");
     assert!(!format!("{config:?}").contains("s3cret"));
 }
 

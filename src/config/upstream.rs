@@ -128,7 +128,7 @@ fn stand_in(name: String) -> Upstream {
     let url = Url::parse("http://unresolved.invalid").expect("invariant: a constant URL");
     Upstream {
         name,
-        url,
+        url: url.into(),
         headers: http::HeaderMap::new(),
     }
 }

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use serde_yaml::Value;
 use url::Url;
 
+use super::Endpoint;
 use super::scalar::Scalar;
 use super::sheet::Node;
 
@@ -159,10 +160,10 @@ impl Node<'_> {
     }
 
     /// Reads the base URL of an upstream. The path of the result is `/`, or does not end in `/`.
-    pub(super) fn base_url(&self) -> Option<Url> {
+    pub(super) fn base_url(&self) -> Option<Endpoint> {
         let scalar = self.text()?;
         match base_url(&scalar.text) {
-            Ok(url) => Some(url),
+            Ok(url) => Some(Endpoint::new(url, scalar.written)),
             Err((what, remedy)) => {
                 self.problem(what, remedy);
                 None

@@ -68,8 +68,10 @@ impl Cursor {
             Some(text) => resume(log, mode, text),
         };
         let sequence = match (opening, last_id.and_then(EventId::parse)) {
-            (Opening::Resumed, Some(id)) => id.sequence,
-            _ => log.newest(),
+            (Opening::Fresh | Opening::Reset(ResetReason::UnknownId), _) | (_, None) => {
+                log.newest()
+            }
+            (_, Some(id)) => id.sequence,
         };
         let reset = match opening {
             Opening::Reset(reason) => Some(reason),

@@ -45,7 +45,7 @@ impl Denial {
 }
 
 /// The condition of one topic.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Health {
     down_after: Duration,
     end_after: Duration,
@@ -117,7 +117,7 @@ impl Health {
         };
         let state = if silent {
             State::Down
-        } else if self.failures >= STALE_AFTER {
+        } else if self.failures >= STALE_AFTER && self.state == State::Live {
             State::Stale
         } else {
             return false;

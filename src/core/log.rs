@@ -183,9 +183,10 @@ impl Log {
             .rev()
             .take(missed)
             .try_fold(0_usize, |sum, entry| {
-                Some(sum + entry.patch.as_ref()?.size())
+                let sum = sum + entry.patch.as_ref()?.size();
+                (sum <= document).then_some(sum)
             });
-        replay.is_some_and(|bytes| bytes <= document)
+        replay.is_some()
     }
 
     /// Events kept, and the bytes they cost.

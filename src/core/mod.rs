@@ -2,7 +2,8 @@
 //!
 //! Owns every decision that needs no outside world. Promises to be deterministic: time and
 //! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
-//! logger; `tests/architecture.rs` refuses such an import.
+//! logger; `tests/architecture.rs` refuses such an import. (Hash tables are seeded by std; no result
+//! depends on it.)
 pub mod cursor;
 pub mod diff;
 pub mod document;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::{self, ACCEPT, HOST};
 use pingora::http::RequestHeader;
+use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio::net::lookup_host;
@@ -23,6 +24,13 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two writes of a request's body.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Finds out that an upstream is gone which may be silent: after a minute, and three probes.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    count: 3,
+    user_timeout: Duration::from_secs(90),
+};
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -69,6 +77,7 @@ pub fn peer(upstream: &Upstream, address: SocketAddr, open_ended: bool) -> HttpP
     peer.options.read_timeout = (!open_ended).then_some(READ_TIMEOUT);
     peer.options.write_timeout = Some(WRITE_TIMEOUT);
     peer.options.idle_timeout = Some(IDLE_TIMEOUT);
+    peer.options.tcp_keepalive = Some(KEEPALIVE);
     peer
 }
 
@@ -186,6 +195,7 @@ pub fn explain(error: &Error, upstream: Option<&str>) -> (u16, String) {
             ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => {
                 (0, String::new())
             }
+            ErrorType::ReadTimedout => (408, "the request did not arrive in time".to_owned()),
             _ => (400, "the request is malformed or incomplete".to_owned()),
         },
         _ => (500, "pollcast failed to handle the request".to_owned()),
@@ -227,7 +237,7 @@ mod tests {
     fn only_who_asks_for_events_or_another_protocol_may_wait_for_ever() {
         let upstream = Upstream {
             name: "shop".to_owned(),
-            url: url::Url::parse("http://127.0.0.1:9").unwrap(),
+            url: url::Url::parse("http://127.0.0.1:9").unwrap().into(),
             headers: http::HeaderMap::new(),
         };
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();

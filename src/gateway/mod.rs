@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -135,6 +134,10 @@ impl ProxyHttp for Gateway {
             return Ok(true);
         }
         session.set_write_timeout(Some(FORWARD_TIMEOUT));
+        if session.is_upgrade_req() {
+            // Both ends of another protocol may be silent; keepalive finds out who is gone.
+            session.set_read_timeout(None);
+        }
         Ok(false)
     }
 
@@ -237,6 +240,3 @@ impl ProxyHttp for Gateway {
         }
     }
 }
-
-/// The body of an answer without one.
-const EMPTY: Bytes = Bytes::new();

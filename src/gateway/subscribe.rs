@@ -1,9 +1,7 @@
 //! From a request to a detached event stream.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Version, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -12,10 +10,10 @@ use pingora::proxy::Session;
 use super::cors::{self, Headers};
 use super::detach::detach;
 use super::negotiate::Wishes;
-use super::writer::Delivery;
-use super::{EMPTY, Gateway, problem};
+use super::writer::{Delivery, retry};
+use super::{Gateway, problem};
 use crate::core::health::Denial;
-use crate::core::sse::{Frame, Framing};
+use crate::core::sse::Framing;
 use crate::hub::{Topic, Warmth};
 
 impl Gateway {
@@ -68,16 +66,6 @@ impl Gateway {
         });
         Ok(())
     }
-}
-
-/// The reconnection time for one client: the feed's, give or take half, so that a crowd which was
-/// cut off together does not come back together.
-pub(super) fn retry(configured: Duration) -> Frame {
-    let millis = u64::try_from(configured.as_millis()).unwrap_or(u64::MAX);
-    let half = millis / 2;
-    Frame::retry(rand::random_range(
-        millis - half..=millis.saturating_add(half),
-    ))
 }
 
 fn framing(session: &Session) -> Framing {
@@ -143,7 +131,6 @@ async fn come_back(session: &mut Session, topic: &Topic, headers: &Headers) -> R
     let head = stream_head(headers, Some(framing))?;
     session.write_response_header(Box::new(head), false).await?;
     let frame = retry(topic.feed().deliver.retry);
-    let body: Bytes = frame.bytes(Framing::CloseDelimited);
-    session.write_response_body(Some(body), false).await?;
-    session.write_response_body(Some(EMPTY), true).await
+    let body = frame.bytes(Framing::CloseDelimited);
+    session.write_response_body(Some(body), true).await
 }

@@ -4,6 +4,7 @@
 //! woken by every change. Must never poll, and must never write to a client: it announces demand,
 //! and pollers listen; it wakes subscriptions, and writers write.
 
+mod demand;
 mod metrics;
 mod subscription;
 mod topic;
@@ -11,9 +12,10 @@ mod topic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use demand::{Audience, Demand};
 pub use metrics::{FeedMetrics, Metrics};
 pub use subscription::{Step, Subscription};
-pub use topic::{Demand, Topic, Warmth};
+pub use topic::{Topic, Warmth};
 
 /// Every topic of this process.
 #[derive(Debug, Default)]

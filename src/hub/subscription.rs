@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::topic::{Demand, Topic};
+use super::demand::Demand;
+use super::topic::Topic;
 use crate::core::cursor::Cursor;
 use crate::core::sse::Frame;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::demand::{Audience, Demand};
 use super::metrics::FeedMetrics;
 use super::subscription::{Step, Subscription};
 use crate::config::Feed;
@@ -13,7 +14,7 @@ use crate::core::cursor::{Cursor, Notice};
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
-use crate::core::log::{Bounds, Log};
+use crate::core::log::Log;
 use crate::core::sse::{Frame, Kind};
 
 /// One topic. Its poller tells it what polls brought; subscriptions read it.
@@ -25,8 +26,8 @@ pub struct Topic {
     inner: Mutex<Inner>,
     /// Counts every change of `inner`; whoever waits on this topic waits on it.
     version: watch::Sender<u64>,
-    /// How many listen.
-    demand: watch::Sender<usize>,
+    /// Who listens.
+    audience: watch::Sender<Audience>,
     /// Shared by all subscribers.
     heartbeat: Arc<Frame>,
 }
@@ -35,7 +36,7 @@ pub struct Topic {
 struct Inner {
     log: Log,
     health: Health,
-    /// None until the state first differs from what a new subscriber assumes.
+    /// What subscribers are told of the state; there is one as soon as the topic is made.
     notice: Option<Notice>,
     /// Whether a poll was answered since polling last began.
     warm: bool,
@@ -55,20 +56,10 @@ pub enum Warmth {
     Draining,
 }
 
-/// Keeps a topic polled while it lives.
-#[derive(Debug)]
-pub struct Demand {
-    topic: Arc<Topic>,
-}
-
 impl Topic {
     /// A topic that was never polled. `epoch` must be fresh.
     pub fn new(feed: Arc<Feed>, epoch: Epoch, metrics: FeedMetrics, now: Timestamp) -> Arc<Self> {
-        let bounds = Bounds {
-            events: feed.events.history.events,
-            bytes: feed.events.history.bytes,
-        };
-        let log = Log::new(epoch, feed.events.names.clone(), bounds);
+        let log = Log::new(epoch, feed.events.names.clone(), feed.events.history);
         let health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
         let heartbeat = match &feed.deliver.heartbeat.event {
             Some(name) => Frame::event(Kind::Heartbeat, name, None, b"{}"),
@@ -89,7 +80,7 @@ impl Topic {
             metrics,
             inner: Mutex::new(inner),
             version: watch::Sender::new(0),
-            demand: watch::Sender::new(0),
+            audience: watch::Sender::new(Audience::default()),
             heartbeat: Arc::new(heartbeat),
         })
     }
@@ -129,9 +120,9 @@ impl Topic {
         if !inner.warm {
             inner.warm = true;
             inner.refused = inner.health.denied();
+            drop(inner);
+            self.wake();
         }
-        drop(inner);
-        self.wake();
     }
 
     /// Polling stopped because nobody listens.
@@ -159,10 +150,11 @@ impl Topic {
 
     /// Declares interest, which gets the topic polled.
     pub fn demand(self: &Arc<Self>) -> Demand {
-        self.demand.send_modify(|count| *count += 1);
-        Demand {
-            topic: Arc::clone(self),
-        }
+        Demand::new(Arc::clone(self))
+    }
+
+    pub(super) fn announce(&self, change: impl FnOnce(&mut Audience)) {
+        self.audience.send_modify(change);
     }
 
     /// Places a subscriber. Nothing published from now on can pass it by.
@@ -218,11 +210,6 @@ impl Topic {
         self.lock().health.ended()
     }
 
-    /// Whether the process is about to leave.
-    pub fn is_draining(&self) -> bool {
-        self.lock().draining
-    }
-
     pub(super) fn step(&self, cursor: &mut Cursor) -> Step {
         let mut inner = self.lock();
         if inner.draining {
@@ -263,25 +250,29 @@ impl Topic {
         &self.heartbeat
     }
 
-    /// Follows how many listen.
-    pub fn listeners(&self) -> watch::Receiver<usize> {
-        self.demand.subscribe()
+    /// Follows who listens.
+    pub fn audience(&self) -> watch::Receiver<Audience> {
+        self.audience.subscribe()
     }
 
-    /// Reads the topic's health.
-    pub fn health<T>(&self, read: impl FnOnce(&Health) -> T) -> T {
-        read(&self.lock().health)
+    /// What the polls so far say of the feed.
+    pub fn health(&self) -> Health {
+        self.lock().health.clone()
     }
 
     fn update(&self, change: impl FnOnce(&mut Health) -> bool) -> bool {
         let mut inner = self.lock();
+        let ended = inner.health.ended();
         let changed = change(&mut inner.health);
         let state = inner.health.state();
-        inner.renew_notice();
+        let is_news = inner.renew_notice() || inner.health.ended() != ended;
         let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
         self.metrics.state(state, last_success);
         drop(inner);
-        self.wake();
+        // Most polls change nothing, and nobody is woken for them.
+        if is_news {
+            self.wake();
+        }
         changed
     }
 
@@ -298,14 +289,16 @@ impl Topic {
 
 impl Inner {
     /// Sees to it that subscribers, who assume `live` until told otherwise, learn the state.
-    fn renew_notice(&mut self) {
+    /// True if there is something new to tell.
+    fn renew_notice(&mut self) -> bool {
         let state = self.health.state();
         let told = self
             .notice
             .as_ref()
             .map_or(State::Live, |notice| notice.state);
         // Before the first answer the frame is no news to anybody, and its reason still unknown.
-        if told != state || (!self.warm && state != State::Live) {
+        let is_news = told != state || (!self.warm && state != State::Live);
+        if is_news {
             let name = &self.log.names().status;
             let data = self.health.to_json();
             self.notice = Some(Notice {
@@ -314,19 +307,7 @@ impl Inner {
                 frame: Arc::new(Frame::event(Kind::Status, name, None, data.as_bytes())),
             });
         }
-    }
-}
-
-impl Demand {
-    /// What is demanded.
-    pub fn topic(&self) -> &Arc<Topic> {
-        &self.topic
-    }
-}
-
-impl Drop for Demand {
-    fn drop(&mut self) {
-        self.topic.demand.send_modify(|count| *count -= 1);
+        is_news
     }
 }
 

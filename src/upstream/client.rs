@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reqwest::redirect;
+use reqwest::{Url, redirect};
 
 use crate::config::PollRequest;
 use crate::core::health::Denial;
@@ -50,7 +50,7 @@ pub enum Answer {
 /// A poll that brought no body.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
-    /// A status other than 200 or an expected 304.
+    /// A status that brings no document: not 2xx, or a part only, or a 304 that nobody asked for.
     #[error("the upstream answered {0}")]
     Status(StatusCode),
     /// A redirect that leaves the upstream's origin, or goes in circles.
@@ -101,7 +101,7 @@ impl Client {
     /// [`ClientError`] if TLS cannot be set up.
     pub fn new() -> Result<Self, ClientError> {
         let within_origin = redirect::Policy::custom(|attempt| {
-            let asked = attempt.previous().first().map(reqwest::Url::origin);
+            let asked = attempt.previous().first().map(Url::origin);
             if attempt.previous().len() <= MAX_REDIRECTS && asked == Some(attempt.url().origin()) {
                 attempt.follow()
             } else {
@@ -121,7 +121,7 @@ impl Client {
     ///
     /// # Errors
     /// [`PollError`] for whatever is not a whole body or an expected 304.
-    pub async fn poll(
+    pub(super) async fn poll(
         &self,
         request: &PollRequest,
         known: &Validators,
@@ -148,7 +148,7 @@ impl Client {
             headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
         let mut response = self
             .http
-            .get(request.url.clone())
+            .get(Url::clone(&request.url))
             .headers(headers)
             .send()
             .await
@@ -160,7 +160,7 @@ impl Client {
             StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::NotModified),
             StatusCode::PARTIAL_CONTENT => return Err(PollError::Status(response.status())),
             status if status.is_success() => {}
-            status if status.is_redirection() => return Err(PollError::Redirect(status)),
+            status if is_redirect(&response) => return Err(PollError::Redirect(status)),
             status => return Err(PollError::Status(status)),
         }
         let validators = Validators::of(response.headers());
@@ -190,18 +190,20 @@ impl Validators {
         }
     }
 
-    /// The feed's own headers win: an operator may pin a condition, odd as that is.
     fn condition(&self, headers: &mut HeaderMap) {
         let mut add = |name: HeaderName, value: &Option<HeaderValue>| {
-            if let Some(value) = value
-                && !headers.contains_key(&name)
-            {
+            if let Some(value) = value {
                 headers.insert(name, value.clone());
             }
         };
         add(IF_NONE_MATCH, &self.etag);
         add(IF_MODIFIED_SINCE, &self.last_modified);
     }
+}
+
+/// Whether the answer points elsewhere (RFC 9110 section 15.4).
+fn is_redirect(response: &reqwest::Response) -> bool {
+    response.status().is_redirection() && response.headers().contains_key(LOCATION)
 }
 
 /// The innermost cause says what happened; the outer ones repeat the URL, which may hold a secret.

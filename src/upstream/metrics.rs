@@ -27,7 +27,7 @@ impl Metrics {
             ),
             duration: registry.seconds(
                 "poll_duration_seconds",
-                "Time from a poll's start to the end of its answer.",
+                "Time from a poll's start to its answer's last byte, or to its failure.",
                 &["feed"],
             ),
             body_bytes: registry.counters(
@@ -73,8 +73,11 @@ pub struct PollMetrics {
 }
 
 impl PollMetrics {
-    pub(super) fn polled(&self, outcome: &str, took: Duration) {
+    pub(super) fn polled(&self, outcome: &str) {
         self.polls.with_label_values(&[&self.path, outcome]).inc();
+    }
+
+    pub(super) fn answered(&self, took: Duration) {
         self.duration.observe(took.as_secs_f64());
     }
 

@@ -8,6 +8,6 @@ mod client;
 mod metrics;
 mod poller;
 
-pub use client::{Answer, Client, ClientError, PollError};
+pub use client::{Client, ClientError};
 pub use metrics::{Metrics, PollMetrics};
-pub use poller::Poller;
+pub use poller::{Poller, supervise};

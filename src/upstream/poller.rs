@@ -1,24 +1,28 @@
 //! The task that polls for one topic.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{error, info, warn};
 
 use super::client::{Answer, Client, PollError, Validators};
 use super::metrics::PollMetrics;
 use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
-use crate::core::document::{Change, Document, Observation, Rejected, View};
+use crate::core::document::{Change, Document, Observation, Rejected};
 use crate::core::event::{State, Timestamp};
-use crate::core::health::{Denial, Health};
+use crate::core::health::Denial;
 use crate::core::schedule::Schedule;
-use crate::hub::Topic;
+use crate::hub::{Audience, Topic};
 
 /// Bodies from this length on are read apart from the event loop.
 const INLINE_BYTES: usize = 64 * 1024;
+
+/// At least this long between a poller's crash and the next attempt.
+const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Polls one topic for as long as somebody listens.
 pub struct Poller {
@@ -31,9 +35,30 @@ pub struct Poller {
     document: Document,
     /// Of the answer that `document` was read from.
     validators: Validators,
-    listeners: watch::Receiver<usize>,
+    audience: watch::Receiver<Audience>,
     /// Since when nobody has listened; `None` while somebody does.
     idle_since: Option<Instant>,
+}
+
+/// Keeps a poller running. A panic in one is a mistake of ours; it must not leave a feed behind
+/// that looks live and is dead. `make` starts afresh: the next document is told as a snapshot.
+pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Poller) {
+    while let Err(crash) = tokio::spawn(make().run()).await {
+        if !crash.is_panic() {
+            return;
+        }
+        error!(
+            feed = topic.feed().path,
+            "poller crashed; starting it again"
+        );
+        topic.failed(
+            "pollcast failed to read the answer".to_owned(),
+            None,
+            clock.now(),
+        );
+        topic.warmed();
+        sleep(topic.feed().poll.interval.max(CRASH_PAUSE)).await;
+    }
 }
 
 /// Why a poll changed nothing.
@@ -55,16 +80,11 @@ impl Poller {
         metrics: PollMetrics,
     ) -> Self {
         let feed = topic.feed();
-        let view = View {
-            select: feed.document.select.clone(),
-            ignore: feed.document.ignore.clone(),
-            key: feed.document.key.clone(),
-        };
         Self {
             schedule: Schedule::new(feed.poll.interval, &feed.path),
-            document: Document::new(view),
+            document: Document::new(feed.document.view.clone()),
             validators: Validators::default(),
-            listeners: topic.listeners(),
+            audience: topic.audience(),
             idle_since: None,
             topic,
             client,
@@ -81,15 +101,18 @@ impl Poller {
             let first = self.clock.instant(self.schedule.tick(self.clock.now()));
             tokio::select! {
                 () = sleep_until(first) => {}
-                _ = self.listeners.wait_for(|count| *count > 0) => {}
+                _ = self.audience.wait_for(|audience| audience.listening > 0) => {}
             }
         }
         loop {
             if self.feed().poll.idle == Idle::Pause {
                 // The topic holds the sender, and this task the topic.
-                let _ = self.listeners.wait_for(|count| *count > 0).await;
+                let _ = self
+                    .audience
+                    .wait_for(|audience| audience.listening > 0)
+                    .await;
             }
-            self.note_listeners();
+            self.note_audience();
             self.topic.resumed(self.clock.now());
             self.poll_while_wanted().await;
             self.topic.cooled(self.clock.now());
@@ -122,7 +145,6 @@ impl Poller {
 
     /// Polls once and puts the outcome in place. True if the upstream's answer was accepted.
     async fn poll(&mut self) -> bool {
-        let started = Instant::now();
         let outcome = self.ask().await;
         let now = self.clock.now();
         let label = match &outcome {
@@ -130,7 +152,7 @@ impl Poller {
             Err(Failure::Poll(error)) => error.outcome(),
             Err(Failure::Rejected(error)) => error.reason(),
         };
-        self.metrics.polled(label, started.elapsed());
+        self.metrics.polled(label);
         match outcome {
             Ok((_, change)) => {
                 if self.topic.succeeded(now) {
@@ -150,9 +172,8 @@ impl Poller {
                 };
                 let changed = self.topic.failed(failure.to_string(), denial, now);
                 // A first failure of a live feed is a blip; of any other it is news.
-                let news =
-                    |health: &Health| health.failures() == 1 && health.state() != State::Live;
-                if changed || self.topic.health(news) {
+                let health = self.topic.health();
+                if changed || (health.failures() == 1 && health.state() != State::Live) {
                     self.log_state();
                 }
                 false
@@ -163,6 +184,7 @@ impl Poller {
     /// Asks the upstream and reads the answer: the outcome's label, and the change if there is one.
     async fn ask(&mut self) -> Result<(&'static str, Option<Change>), Failure> {
         let feed = Arc::clone(self.feed());
+        let started = Instant::now();
         let answer = self
             .client
             .poll(
@@ -171,13 +193,14 @@ impl Poller {
                 feed.poll.timeout,
                 feed.document.max_bytes,
             )
-            .await?;
-        let Answer::Body { body, validators } = answer else {
+            .await;
+        self.metrics.answered(started.elapsed());
+        let Answer::Body { body, validators } = answer? else {
             return Ok(("not_modified", None));
         };
         self.metrics.received(body.len());
-        // A large document takes long enough to starve the other tasks of this thread.
-        let observation = match body.len() {
+        // A large document, read or replaced, takes long enough to starve the tasks of this thread.
+        let observation = match body.len().max(self.document.body_len()) {
             0..INLINE_BYTES => self.document.observe(body),
             _ => tokio::task::block_in_place(|| self.document.observe(body)),
         }?;
@@ -193,21 +216,19 @@ impl Poller {
         if succeeded {
             return self.schedule.after_success(started, now);
         }
-        let (failures, ends_at) = self
-            .topic
-            .health(|health| (health.failures(), health.ends_at()));
+        let health = self.topic.health();
         let next = self
             .schedule
-            .after_failure(failures, now, rand::random::<u64>());
+            .after_failure(health.failures(), now, rand::random::<u64>());
         // Whether a refusal has lasted long enough to end the feed is asked on time.
-        ends_at.map_or(next, |at| next.min(at.max(now)))
+        health.ends_at().map_or(next, |at| next.min(at.max(now)))
     }
 
     /// Sleeps until the next poll, minding who listens and how long the upstream has been silent.
     async fn wait_until(&mut self, next: Timestamp) {
         let next = self.clock.instant(next);
         loop {
-            let down_at = self.topic.health(Health::down_at);
+            let down_at = self.topic.health().down_at();
             let wake = down_at.map_or(next, |at| self.clock.instant(at).min(next));
             tokio::select! {
                 () = sleep_until(wake) => {
@@ -218,7 +239,7 @@ impl Poller {
                         return;
                     }
                 }
-                _ = self.listeners.changed() => self.note_listeners(),
+                _ = self.audience.changed() => self.note_audience(),
             }
         }
     }
@@ -226,23 +247,22 @@ impl Poller {
     /// Waits until somebody asks for a feed that has ended.
     async fn await_newcomer(&mut self) {
         self.topic.cooled(self.clock.now());
-        loop {
-            // Whoever comes as another leaves does not change the count.
-            let _ = self.listeners.changed().await;
-            if *self.listeners.borrow_and_update() > 0 {
-                return;
-            }
-        }
+        let so_far = self.audience.borrow_and_update().arrived;
+        let _ = self
+            .audience
+            .wait_for(|audience| audience.arrived > so_far)
+            .await;
     }
 
-    fn note_listeners(&mut self) {
-        let listened = *self.listeners.borrow_and_update() > 0;
-        self.idle_since = (!listened).then(Instant::now);
+    fn note_audience(&mut self) {
+        let listening = self.audience.borrow_and_update().listening;
+        self.idle_since = (listening == 0).then(Instant::now);
     }
 
     fn log_state(&self) {
         let feed = &self.feed().path;
-        self.topic.health(|health| match health.reason() {
+        let health = self.topic.health();
+        match health.reason() {
             None => info!(feed, state = health.state().name(), "feed is live"),
             Some(reason) => warn!(
                 feed,
@@ -252,10 +272,89 @@ impl Poller {
                 ended = health.ended().map(Denial::reason),
                 "poll failed"
             ),
-        });
+        }
     }
 
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::backplane::Memory;
+    use crate::config::Config;
+    use crate::core::event::Mode;
+    use crate::core::id::{Epoch, EventId};
+    use crate::hub::{self, Step};
+    use crate::metrics::Registry;
+    use crate::upstream;
+
+    /// Crashes whoever publishes first.
+    #[derive(Default)]
+    struct Trap(AtomicBool);
+
+    #[async_trait]
+    impl Backplane for Trap {
+        async fn publish(&self, topic: &Topic, change: Change) -> EventId {
+            assert!(self.0.swap(true, Ordering::SeqCst), "the first time fails");
+            Memory.publish(topic, change).await
+        }
+    }
+
+    fn serve_document() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n[1]");
+            }
+        });
+        url
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crashed_poller_is_started_again() {
+        let (config, _) = Config::quick(&serve_document(), &["/feed".to_owned()]).unwrap();
+        let (registry, clock) = (Registry::default(), Clock::start());
+        let metrics = hub::Metrics::new(&registry).feed("/feed");
+        let epoch = Epoch::from_random(1);
+        let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
+        let metrics = upstream::Metrics::new(&registry);
+        let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
+        let watched = Arc::clone(&topic);
+        let make = move || {
+            let metrics = metrics.feed("/feed");
+            Poller::new(
+                watched.clone(),
+                client.clone(),
+                trap.clone(),
+                clock,
+                metrics,
+            )
+        };
+        tokio::spawn(supervise(Arc::clone(&topic), clock, make));
+        let mut subscription = topic.subscribe(topic.demand(), Mode::Patch, None);
+        let snapshot = async {
+            loop {
+                match subscription.step() {
+                    Step::Send(frame) if frame.data_len() == 3 => return,
+                    Step::Send(_) => {}
+                    _ => subscription.woken().await,
+                }
+            }
+        };
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, snapshot)
+            .await
+            .expect("the document");
     }
 }

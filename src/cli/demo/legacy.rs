@@ -12,7 +12,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::Desk;
-use crate::server;
+use crate::server::{self, LEAST_SILENCE};
 
 /// Between two happenings at the desk, in milliseconds; always under two seconds.
 const PAUSE: std::ops::Range<u64> = 900..1700;
@@ -51,8 +51,9 @@ impl Legacy {
             .spawn(move || {
                 runtime.block_on(async {
                     let desk = Arc::clone(&legacy.desk);
-                    server::serve_on("legacy", legacy, vec![(address, listener)]);
-                    keep_busy(&desk).await;
+                    let sockets = vec![(address, listener)];
+                    let served = server::serve_on("legacy", legacy, sockets, LEAST_SILENCE);
+                    tokio::join!(served, keep_busy(&desk));
                 });
             })?;
         Ok(())

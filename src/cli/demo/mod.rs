@@ -36,8 +36,7 @@ pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DemoError)?;
     let legacy = listener.local_addr().map_err(DemoError)?;
     let text = configuration(arguments, legacy);
-    let (config, _) = Config::parse(&text, &System::new(""))
-        .expect("invariant: the demo's configuration is right, whatever the addresses");
+    let (config, _) = Config::parse(&text, &System::new("")).map_err(CliError::Arguments)?;
     let server = Server::bind(config)?;
     Legacy::start(listener).map_err(DemoError)?;
     let page = server.addresses().next().unwrap_or(arguments.listen);

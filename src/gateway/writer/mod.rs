@@ -7,11 +7,13 @@
 
 mod task;
 
+use std::time::Duration;
+
 use pingora::protocols::Stream;
 use tokio_util::task::TaskTracker;
 
 use super::metrics::Connection;
-use crate::core::sse::Framing;
+use crate::core::sse::{Frame, Framing};
 use crate::hub::Subscription;
 
 /// One response to be written: its head is on the wire (perhaps unflushed), its body is not.
@@ -42,4 +44,14 @@ impl Writers {
     pub fn adopt(&self, delivery: Delivery) {
         self.tasks.spawn(task::serve(delivery));
     }
+}
+
+/// The reconnection time for one client: the feed's, give or take half, so that a crowd which was
+/// cut off together does not come back together.
+pub(super) fn retry(configured: Duration) -> Frame {
+    let millis = u64::try_from(configured.as_millis()).unwrap_or(u64::MAX);
+    let half = millis / 2;
+    Frame::retry(rand::random_range(
+        millis - half..=millis.saturating_add(half),
+    ))
 }

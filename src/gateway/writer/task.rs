@@ -1,13 +1,13 @@
 //! One task for one subscriber.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::subscribe::retry;
-use super::Delivery;
+use super::{Delivery, retry};
 use crate::core::sse::{Frame, Framing, LAST_CHUNK};
 use crate::hub::{Step, Subscription};
 
@@ -145,8 +145,8 @@ impl Client {
         self.last_write = Instant::now();
         match outcome {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Closed::Broken),
-            Err(_) => Err(Closed::WriteTimeout),
+            Ok(Err(error)) if error.kind() != ErrorKind::TimedOut => Err(Closed::Broken),
+            Ok(Err(_)) | Err(_) => Err(Closed::WriteTimeout),
         }
     }
 
