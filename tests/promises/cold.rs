@@ -164,6 +164,6 @@ fn a_refusal_before_a_pause_and_one_after_it_are_not_one_that_lasted() {
     paused(&proxy);
     std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(resume(proxy.address(), "/feed", &id).status, 404);
-    // 204 would stop an EventSource for good, though the upstream is back a moment later.
+    // 204 would say that the feed is over, though nobody saw it refused for long.
     assert_eq!(resume(proxy.address(), "/feed", &id).status, 404);
 }
