@@ -126,6 +126,7 @@ fn look_up(reference: &str, around: &dyn Surroundings) -> Result<String, ExpandE
     if !is_name(name) || default.is_some_and(|default| default.contains("${")) {
         return Err(ExpandError::Name(reference.to_owned()));
     }
+    let default = default.map(|default| default.replace("$$", "$"));
     let value = match around.variable(name) {
         Some(value) => Some(
             value
@@ -136,9 +137,9 @@ fn look_up(reference: &str, around: &dyn Surroundings) -> Result<String, ExpandE
     };
     match (value, default) {
         // As in a shell, `:-` also stands in for an empty value.
-        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
+        (Some(value), Some(default)) if value.is_empty() => Ok(default),
         (Some(value), _) => Ok(value),
-        (None, Some(default)) => Ok(default.to_owned()),
+        (None, Some(default)) => Ok(default),
         (None, None) => Err(ExpandError::Unset(name.to_owned())),
     }
 }
@@ -206,6 +207,7 @@ pub(super) mod tests {
             Ok("http://shop:80/".into())
         );
         assert_eq!(expanded("${EMPTY:-x}${NONE:-}"), Ok("x".into()));
+        assert_eq!(expanded("${NONE:-a$$b}"), Ok("a$b".into()));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         );
     }
     upstreams.warn_of_unused(&feeds, &routes);
+    upstreams.refuse_loops(&server.listen);
     Config {
         server,
         admin,

@@ -120,6 +120,18 @@ fn a_secret_enters_no_debug_output_of_the_headers() {
 }
 
 #[test]
+fn an_upstream_that_is_pollcast_itself_is_refused() {
+    for url in ["http://127.0.0.1:8080", "http://localhost:8080/x"] {
+        let problems = Config::quick(url, &["/f".to_owned()]).unwrap_err();
+        assert!(
+            problems.to_string().contains("pollcast itself"),
+            "{problems}"
+        );
+    }
+    assert!(Config::quick("http://127.0.0.1:8081", &["/f".to_owned()]).is_ok());
+}
+
+#[test]
 fn a_secret_in_a_url_is_shown_as_it_was_written() {
     let (config, _) = parsed(
         "upstreams: {a: {url: 'http://a/${TOKEN}'}}\n\

@@ -1,9 +1,10 @@
 //! Upstreams as they are written in a configuration, and references to them.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde_yaml::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::headers::{Sent, headers};
 use super::keys::{UPSTREAM, nearest};
@@ -77,6 +78,30 @@ impl<'a> Upstreams<'a> {
             .collect()
     }
 
+    /// Refuses those that are the public listeners themselves: a request would go round for ever.
+    pub(super) fn refuse_loops(&self, listen: &[SocketAddr]) {
+        for (upstream, node) in &self.entries {
+            let port = upstream.url.port_or_known_default().unwrap_or_default();
+            let local: Option<IpAddr> = match upstream.url.host() {
+                Some(Host::Ipv4(ip)) => Some(ip.into()),
+                Some(Host::Ipv6(ip)) => Some(ip.into()),
+                Some(Host::Domain("localhost")) => Some(Ipv4Addr::LOCALHOST.into()),
+                _ => None,
+            };
+            let own = |at: &SocketAddr| {
+                let reached =
+                    |ip: IpAddr| at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback());
+                at.port() == port && local.is_some_and(reached)
+            };
+            if listen.iter().any(own) {
+                node.problem(
+                    "this upstream is pollcast itself (server.listen)",
+                    "write where the API is, or listen elsewhere",
+                );
+            }
+        }
+    }
+
     /// Warns of those that nothing refers to.
     pub(super) fn warn_of_unused(&self, feeds: &[Arc<Feed>], routes: &[Arc<Route>]) {
         for (upstream, node) in &self.entries {
@@ -105,7 +130,7 @@ fn upstream(name: String, node: &Node<'_>) -> Upstream {
     let mut upstream = stand_in(name);
     let url = match section.find("servers") {
         // A problem of its own already; `url` is not missing beside it.
-        Some(_) => None,
+        Some(_) => section.find("url"),
         None => section.require(
             "url",
             "write where it is, as in `url: \"http://127.0.0.1:9000\"`",

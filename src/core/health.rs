@@ -75,7 +75,7 @@ impl Health {
             last_success: None,
             silent_from: None,
             denied: None,
-            reason: None,
+            reason: Some("no poll was answered yet".to_owned()),
             ended: None,
         }
     }

@@ -182,6 +182,15 @@ pub fn explain(error: &Error, upstream: Option<&str>) -> (u16, String) {
                 502,
                 format!("upstream \"{upstream}\" refused the connection"),
             ),
+            ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
+                (
+                    502,
+                    format!(
+                        "no secure connection to upstream \"{upstream}\": it has no certificate that \
+                     is trusted here for its name, or does not speak TLS"
+                    ),
+                )
+            }
             ErrorType::Custom(reason) => (
                 502,
                 format!("upstream \"{upstream}\" cannot be reached: {reason}"),

@@ -20,14 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header;
+use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::error;
+use tracing::{error, warn};
 
 pub use admission::Admission;
 pub use metrics::Metrics;
@@ -191,15 +191,21 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    /// A feed's path has two representations, whichever of them this one is.
+    /// A feed's path has two representations, whichever of them this one is. A client of HTTP/1.0
+    /// knows no transfer coding (RFC 9112 section 6.1), so its answer ends with the connection.
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
         if ctx.destination.as_ref().is_some_and(Destination::is_feed) {
             response.append_header(header::VARY, "accept")?;
+        }
+        if session.req_header().version < Version::HTTP_11
+            && response.remove_header(&header::TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
         }
         Ok(())
     }
@@ -212,6 +218,13 @@ impl ProxyHttp for Gateway {
     ) -> FailToProxy {
         let upstream = ctx.destination.as_ref().map(Destination::upstream);
         let (status, detail) = forward::explain(error, upstream.map(|upstream| &*upstream.name));
+        if let (Some(upstream), ErrorSource::Upstream) = (upstream, error.esource()) {
+            let cause = error.root_cause().to_string();
+            warn!(
+                upstream = upstream.name,
+                status, cause, "a request could not be passed through"
+            );
+        }
         if status > 0 && session.response_written().is_none() {
             session.set_keepalive(None);
             // A client that is gone cannot be told.

@@ -206,14 +206,28 @@ fn is_redirect(response: &reqwest::Response) -> bool {
     response.status().is_redirection() && response.headers().contains_key(LOCATION)
 }
 
-/// The innermost cause says what happened; the outer ones repeat the URL, which may hold a secret.
-fn root_cause(error: &reqwest::Error) -> String {
+/// What happened, in few words. The outer causes repeat the URL, which may hold a secret; the
+/// innermost one says it, except that OpenSSL's is a list of its own source lines.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
+    let mut untrusted = None;
     while let Some(inner) = cause.source() {
         cause = inner;
+        // OpenSSL's words on a certificate stand in parentheses behind its list.
+        let text = cause.to_string();
+        let words = text
+            .strip_suffix(')')
+            .and_then(|text| text.rsplit_once('('));
+        untrusted = words.map(|(_, why)| why.to_owned()).or(untrusted);
     }
-    match cause.downcast_ref::<reqwest::Error>() {
-        Some(_) => "request failed".to_owned(),
-        None => cause.to_string(),
+    match (cause.downcast_ref::<reqwest::Error>(), untrusted) {
+        (Some(_), _) => "request failed".to_owned(),
+        (None, Some(why)) if cause.to_string().starts_with("error:") => {
+            format!("the certificate is not trusted: {why}")
+        }
+        (None, _) if cause.to_string().starts_with("error:") => {
+            "TLS failed; does the upstream speak it?".to_owned()
+        }
+        (None, _) => cause.to_string(),
     }
 }

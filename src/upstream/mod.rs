@@ -8,6 +8,7 @@ mod client;
 mod metrics;
 mod poller;
 
+pub(crate) use client::root_cause;
 pub use client::{Client, ClientError};
 pub use metrics::{Metrics, PollMetrics};
 pub use poller::{Poller, supervise};

@@ -19,5 +19,6 @@ mod shutdown;
 mod slow_subscriber;
 mod streaming;
 mod tail;
+mod tls;
 mod upstream_failure;
 mod web_socket;

@@ -52,6 +52,20 @@ fn large_bodies_pass_both_ways_in_either_framing() {
 }
 
 #[test]
+fn http_1_0_clients_get_no_transfer_coding() {
+    let upstream = Upstream::start(|_| {
+        Reply::Raw(
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec(),
+        )
+    });
+    let proxy = plain(&upstream.url());
+    let answer = raw(proxy.address(), b"GET /x HTTP/1.0\r\nhost: x\r\n\r\n");
+    assert_eq!(answer.header("transfer-encoding"), None);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(answer.text(), "abc");
+}
+
+#[test]
 fn answers_without_a_length_are_framed_anew() {
     let upstream = Upstream::start(|request| match request.target.as_str() {
         "/chunked" => Reply::Raw(

@@ -19,6 +19,7 @@ use self::parser::Parser;
 use self::printer::Printer;
 use super::CliError;
 use super::run::told_to_leave;
+use crate::upstream::root_cause;
 
 /// Until the server says otherwise.
 const FIRST_RETRY: Duration = Duration::from_secs(3);
@@ -134,7 +135,10 @@ async fn connection(
     let mut response = match request.send().await {
         Ok(response) => response,
         Err(error) if error.is_builder() => return Err(TailError::Client(error)),
-        Err(_) => return Ok(Outcome::Lost("no connection".to_owned())),
+        Err(error) => {
+            let why = format!("no connection ({})", root_cause(&error));
+            return Ok(Outcome::Lost(why));
+        }
     };
     match response.status() {
         StatusCode::OK => {}

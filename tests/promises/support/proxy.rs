@@ -19,6 +19,11 @@ pub struct Proxy {
 impl Proxy {
     /// Starts it with this configuration, to which listeners on free ports are added.
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with these environment variables.
+    pub fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("pollcast.yaml");
         let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
@@ -32,6 +37,7 @@ impl Proxy {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
             .args(["run", "-c"])
             .arg(&file)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
