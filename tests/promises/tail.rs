@@ -167,7 +167,9 @@ fn what_makes_no_sense_to_follow_is_explained() {
     assert!(said.contains("http://"), "{said}");
     // Nobody there: a browser would try again, and so does it.
     let mut tail = Tail::start("http://127.0.0.1:9/feed", &[]);
-    assert!(tail.note().contains("no connection; trying again in"));
+    let note = tail.note();
+    assert!(note.contains("no connection (Connection refused"), "{note}");
+    assert!(note.contains("trying again in"), "{note}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 
 use crate::support::client::{get, subscribe};
+use crate::support::eventually;
 use crate::support::proxy::Proxy;
 
 /// A certificate for `localhost` that only its own key vouches for.
@@ -96,7 +97,9 @@ fn a_certificate_that_nobody_vouches_for_is_refused_and_the_reason_told() {
     let answer = get(proxy.address(), "/feed", &[]);
     assert_eq!(answer.status, 502);
     assert!(answer.text().contains("no secure connection to upstream"));
-    assert!(proxy.log().contains("could not be passed through"));
+    eventually("the failure is logged", || {
+        proxy.log().contains("could not be passed through")
+    });
 }
 
 #[test]
