@@ -171,3 +171,39 @@ fn reset(log: &Log, reason: ResetReason) -> Frame {
     let data = format!(r#"{{"reason":"{}"}}"#, reason.name());
     Frame::event(Kind::Reset, &log.names().reset, None, data.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Names;
+    use super::super::id::Epoch;
+    use super::super::log::Bounds;
+    use super::*;
+
+    #[test]
+    fn what_a_returning_reader_skips_is_counted() {
+        let bounds = Bounds {
+            events: 3,
+            bytes: 1 << 20,
+        };
+        let mut log = Log::new(Epoch::from_random(1), Names::default(), bounds);
+        for _ in 0..6 {
+            log.append("[1]".into(), None);
+        }
+        for (sequence, opening, skipped) in [
+            (6, Opening::Resumed, 0),
+            (4, Opening::Condensed, 1),
+            (1, Opening::Reset(ResetReason::Expired), 4),
+            (7, Opening::Reset(ResetReason::UnknownId), 0),
+        ] {
+            let id = format!("{}-{sequence}", log.epoch());
+            let (mut cursor, opened) = Cursor::open(&log, Mode::Patch, Some(id.as_bytes()));
+            while cursor.next(&mut log, None).is_some() {}
+            let losses = cursor.take_losses();
+            assert_eq!(
+                (opened, losses.skipped, losses.lagged),
+                (opening, skipped, 0),
+                "{id}"
+            );
+        }
+    }
+}

@@ -125,7 +125,7 @@ impl Topic {
         }
     }
 
-    /// Polling stopped because nobody listens.
+    /// Polling stopped, as it does when nobody listens: what is held can no longer pass for live.
     pub fn cooled(&self, now: Timestamp) {
         let mut inner = self.lock();
         inner.warm = false;
@@ -158,12 +158,7 @@ impl Topic {
     }
 
     /// Places a subscriber. Nothing published from now on can pass it by.
-    pub fn subscribe(
-        self: &Arc<Self>,
-        demand: Demand,
-        mode: Mode,
-        last_id: Option<&[u8]>,
-    ) -> Subscription {
+    pub fn subscribe(&self, demand: Demand, mode: Mode, last_id: Option<&[u8]>) -> Subscription {
         let version = self.version.subscribe();
         let (cursor, opening) = Cursor::open(&self.lock().log, mode, last_id);
         self.metrics.opened(opening);

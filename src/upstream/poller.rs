@@ -51,6 +51,8 @@ pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Polle
             feed = topic.feed().path,
             "poller crashed; starting it again"
         );
+        // What is held is stale from now on, however often the next one crashes as well.
+        topic.cooled(clock.now());
         topic.failed(
             "pollcast failed to read the answer".to_owned(),
             None,
@@ -284,46 +286,52 @@ impl Poller {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
 
     use super::*;
     use crate::backplane::Memory;
-    use crate::config::Config;
+    use crate::config::{Config, System};
     use crate::core::event::Mode;
     use crate::core::id::{Epoch, EventId};
+    use crate::core::sse::{Framing, Kind};
     use crate::hub::{self, Step};
     use crate::metrics::Registry;
     use crate::upstream;
 
-    /// Crashes whoever publishes first.
+    /// Crashes whoever publishes for the second and the third time.
     #[derive(Default)]
-    struct Trap(AtomicBool);
+    struct Trap(AtomicUsize);
 
     #[async_trait]
     impl Backplane for Trap {
         async fn publish(&self, topic: &Topic, change: Change) -> EventId {
-            assert!(self.0.swap(true, Ordering::SeqCst), "the first time fails");
+            let before = self.0.fetch_add(1, Ordering::SeqCst);
+            assert!(!(1..=2).contains(&before), "it was set to fail");
             Memory.publish(topic, change).await
         }
     }
 
-    fn serve_document() -> String {
+    /// An upstream whose document is another one at every poll.
+    fn serve_counter() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
+            for (poll, mut stream) in listener.incoming().flatten().enumerate() {
                 let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n[1]");
+                let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{poll}");
             }
         });
         url
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_crashed_poller_is_started_again() {
-        let (config, _) = Config::quick(&serve_document(), &["/feed".to_owned()]).unwrap();
+    fn trapped(url: &str) -> Arc<Topic> {
+        let text = format!(
+            "upstreams: {{a: {{url: '{url}'}}}}\n\
+             feeds: [{{path: /feed, upstream: a, poll: {{interval: 10ms}}}}]"
+        );
+        let (config, _) = Config::parse(&text, &System::new("")).unwrap();
         let (registry, clock) = (Registry::default(), Clock::start());
         let metrics = hub::Metrics::new(&registry).feed("/feed");
         let epoch = Epoch::from_random(1);
@@ -332,29 +340,36 @@ mod tests {
         let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
         let watched = Arc::clone(&topic);
         let make = move || {
-            let metrics = metrics.feed("/feed");
-            Poller::new(
-                watched.clone(),
-                client.clone(),
-                trap.clone(),
-                clock,
-                metrics,
-            )
+            let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));
+            Poller::new(topic, client.clone(), trap.clone(), clock, metrics)
         };
         tokio::spawn(supervise(Arc::clone(&topic), clock, make));
+        topic
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_poller_that_crashes_is_started_again_and_its_feed_is_stale_meanwhile() {
+        let topic = trapped(&serve_counter());
         let mut subscription = topic.subscribe(topic.demand(), Mode::Patch, None);
-        let snapshot = async {
-            loop {
+        let story = async {
+            let (mut snapshots, mut stale) = (0, 0);
+            while snapshots < 2 {
                 match subscription.step() {
-                    Step::Send(frame) if frame.data_len() == 3 => return,
-                    Step::Send(_) => {}
+                    Step::Send(frame) => {
+                        let bytes = frame.bytes(Framing::CloseDelimited);
+                        let text = String::from_utf8_lossy(&bytes);
+                        snapshots += usize::from(frame.kind() == Kind::Snapshot);
+                        stale += usize::from(text.contains("pollcast failed to read the answer"));
+                    }
                     _ => subscription.woken().await,
                 }
             }
+            stale
         };
         let patience = Duration::from_secs(30);
-        tokio::time::timeout(patience, snapshot)
+        let stale = tokio::time::timeout(patience, story)
             .await
-            .expect("the document");
+            .expect("two documents");
+        assert_eq!(stale, 2, "each crash is told, and so is each recovery");
     }
 }
