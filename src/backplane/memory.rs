@@ -14,6 +14,6 @@ pub struct Memory;
 #[async_trait]
 impl Backplane for Memory {
     async fn publish(&self, topic: &Topic, change: Change) -> EventId {
-        topic.append(change.snapshot, change.patch)
+        topic.append(change)
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn events(section: &Section<'_>) -> Events {
 /// What clients may choose; at least one, distinct.
 fn modes(section: &Section<'_>) -> Vec<Mode> {
     let Some(node) = section.find("modes") else {
-        return Mode::ALL.to_vec();
+        return Mode::STANDARD.to_vec();
     };
     let items = node.items();
     if matches!(node.value(), serde_yaml::Value::Sequence(_)) && items.is_empty() {
@@ -52,7 +52,7 @@ fn modes(section: &Section<'_>) -> Vec<Mode> {
     }
     // A list that could not be read must not make `mode` wrong as well.
     if modes.len() < items.len() || modes.is_empty() {
-        Mode::ALL.to_vec()
+        Mode::STANDARD.to_vec()
     } else {
         modes
     }
@@ -81,7 +81,8 @@ fn mode(section: &Section<'_>, modes: &[Mode]) -> Mode {
 
 fn one_mode(node: &Node<'_>) -> Option<Mode> {
     let scalar = node.text()?;
-    let mode = scalar.text.parse().ok();
+    let later = |mode: &Mode| LATER.contains(&mode.name());
+    let mode = scalar.text.parse().ok().filter(|mode| !later(mode));
     if mode.is_none() {
         let what = match LATER.contains(&scalar.text.as_str()) {
             true => "is not supported yet",

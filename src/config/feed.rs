@@ -182,6 +182,7 @@ fn document(section: &Section<'_>) -> Document {
             .filter_map(|node| pointer(node, Pattern::parse))
             .collect(),
         key,
+        items: Pointer::default(),
     };
     Document {
         view,

@@ -49,7 +49,7 @@ fn the_defaults_of_documents_events_and_delivery_are_those_of_the_reference() {
     );
     assert_eq!(
         (feed.events.mode, feed.events.modes.as_slice()),
-        (Mode::Patch, &Mode::ALL[..])
+        (Mode::Patch, &Mode::STANDARD[..])
     );
     assert_eq!(
         (feed.events.history.events, feed.events.history.bytes),

@@ -114,7 +114,7 @@ impl Cursor {
             return None;
         }
         self.sequence += 1;
-        log.patch(self.sequence)
+        log.change(self.mode, self.sequence)
     }
 
     /// Whether the next event is a snapshot, which may hold several changes.
@@ -123,7 +123,7 @@ impl Cursor {
             return log.has_document();
         }
         let behind = self.sequence < log.newest();
-        behind && (self.mode == Mode::Snapshot || !log.has_patch(self.sequence + 1))
+        behind && !log.has_change(self.mode, self.sequence + 1)
     }
 
     /// Recovery is told before the document that proves it, trouble after the last good one.
@@ -155,9 +155,7 @@ fn resume(log: &Log, mode: Mode, text: &[u8]) -> Opening {
         Some(id) if id.epoch == log.epoch() && id.sequence <= log.newest() => {
             if !log.reaches(id.sequence) {
                 Opening::Reset(ResetReason::Expired)
-            } else if id.sequence == log.newest()
-                || (mode == Mode::Patch && log.replay_pays(id.sequence))
-            {
+            } else if id.sequence == log.newest() || log.replay_pays(mode, id.sequence) {
                 Opening::Resumed
             } else {
                 Opening::Condensed
@@ -174,6 +172,9 @@ fn reset(log: &Log, reason: ResetReason) -> Frame {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::document::{Change, Snapshot};
     use super::super::event::Names;
     use super::super::id::Epoch;
     use super::super::log::Bounds;
@@ -187,7 +188,7 @@ mod tests {
         };
         let mut log = Log::new(Epoch::from_random(1), Names::default(), bounds);
         for _ in 0..6 {
-            log.append("[1]".into(), None);
+            log.append(Change::of_snapshot(Snapshot::from(Bytes::from("[1]"))));
         }
         for (sequence, opening, skipped) in [
             (6, Opening::Resumed, 0),

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 
-use super::diff::diff;
+use super::diff::{diff, items, merge};
+use super::event::{ItemKind, Mode, Modes};
 use super::json::{Json, ParseError, Pattern, Pointer, parse};
 
 /// Which part of the answers is the document, and how its arrays are matched.
@@ -17,12 +18,15 @@ pub struct View {
     pub ignore: Vec<Pattern>,
     /// The member that identifies the elements of arrays of objects.
     pub key: Option<String>,
+    /// Where in the document the items are that mode `items` tells of: an array or an object.
+    pub items: Pointer,
 }
 
 /// The document as of the last accepted answer; nothing before the first.
 #[derive(Debug)]
 pub struct Document {
     view: View,
+    wanted: Modes,
     current: Option<Current>,
 }
 
@@ -34,7 +38,7 @@ struct Current {
 }
 
 /// What an accepted answer meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Observation {
     /// The document is the one we hold.
     Unchanged,
@@ -42,14 +46,91 @@ pub enum Observation {
     Changed(Change),
 }
 
-/// A step from one document to the next, as compact JSON on one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One change, in the forms that were asked for. Every text is compact JSON on one line.
+#[derive(Clone, Debug)]
 pub struct Change {
     /// The whole new document.
-    pub snapshot: Bytes,
-    /// The RFC 6902 patch from the document before; none for the first document and where it
-    /// would not be smaller than the snapshot.
+    pub snapshot: Snapshot,
+    /// The RFC 6902 patch from the document before; none for the first document, and where it is
+    /// not wanted or would not be smaller than the snapshot.
     pub patch: Option<Bytes>,
+    /// The RFC 7396 patch, an object; none also where such a patch cannot say the change.
+    pub merge: Option<Bytes>,
+    /// What became of each item, in the order in which it is told; none also where the change is
+    /// more than that. Empty where the items only stand in another order, which is not told.
+    pub items: Option<Vec<ItemEvent>>,
+}
+
+/// A document, ready to be written. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Snapshot(Bytes);
+
+/// What became of one item: `{"key", "item"}`, and `"patch"` if it changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemEvent {
+    /// What became of it.
+    pub kind: ItemKind,
+    /// The event's data.
+    pub data: Bytes,
+}
+
+impl Change {
+    /// A change that can only be told as the whole document.
+    pub fn of_snapshot(snapshot: Snapshot) -> Self {
+        Self {
+            snapshot,
+            patch: None,
+            merge: None,
+            items: None,
+        }
+    }
+
+    /// The forms that it has besides the snapshot.
+    pub fn forms(&self) -> Modes {
+        let others = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Snapshot);
+        others.filter(|mode| self.size(*mode).is_some()).collect()
+    }
+
+    /// The length of its data in one form, in bytes; none where it does not have it.
+    pub fn size(&self, mode: Mode) -> Option<usize> {
+        match mode {
+            Mode::Patch => self.patch.as_ref().map(Bytes::len),
+            Mode::Merge => self.merge.as_ref().map(Bytes::len),
+            Mode::Items => {
+                let events = self.items.as_ref()?.iter();
+                Some(events.map(|event| event.data.len()).sum())
+            }
+            Mode::Snapshot => Some(self.snapshot.len()),
+        }
+    }
+}
+
+impl From<(ItemKind, Vec<u8>)> for ItemEvent {
+    fn from((kind, data): (ItemKind, Vec<u8>)) -> Self {
+        let data = data.into();
+        Self { kind, data }
+    }
+}
+
+impl Snapshot {
+    /// The length of the text, in bytes.
+    // A document is never empty.
+    #[expect(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The text. To be asked for only when it is needed, and once.
+    pub fn encode(&self) -> Bytes {
+        self.0.clone()
+    }
+}
+
+impl From<Bytes> for Snapshot {
+    /// A document whose text is at hand.
+    fn from(text: Bytes) -> Self {
+        Self(text)
+    }
 }
 
 /// Why an answer cannot become the document. Reads as a sentence for the operator.
@@ -85,8 +166,14 @@ impl Document {
     pub fn new(view: View) -> Self {
         Self {
             view,
+            wanted: Modes::NONE.with(Mode::Patch),
             current: None,
         }
+    }
+
+    /// From now on changes are encoded in the forms of these modes; until then in that of `patch`.
+    pub fn want(&mut self, modes: Modes) {
+        self.wanted = modes;
     }
 
     /// Takes in an answer's body, decoded. The same bytes as last time are not even parsed.
@@ -108,20 +195,27 @@ impl Document {
             current.body = body;
             return Ok(Observation::Unchanged);
         }
-        let snapshot = Bytes::from(json.encode());
-        let patch = self.current.as_ref().and_then(|current| {
-            diff(
-                &current.json,
-                &json,
-                self.view.key.as_deref(),
-                snapshot.len(),
-            )
-        });
+        let mut change = Change::of_snapshot(Bytes::from(json.encode()).into());
+        if let Some(current) = &self.current {
+            self.encode(&current.json, &json, &mut change);
+        }
         self.current = Some(Current { body, json });
-        Ok(Observation::Changed(Change {
-            snapshot,
-            patch: patch.map(Bytes::from),
-        }))
+        Ok(Observation::Changed(change))
+    }
+
+    /// Adds the forms that are wanted.
+    fn encode(&self, old: &Json, new: &Json, change: &mut Change) {
+        let (key, budget) = (self.view.key.as_deref(), change.snapshot.len());
+        if self.wanted.contains(Mode::Patch) {
+            change.patch = diff(old, new, key, budget).map(Bytes::from);
+        }
+        if self.wanted.contains(Mode::Merge) {
+            change.merge = merge(old, new, budget).map(Bytes::from);
+        }
+        if self.wanted.contains(Mode::Items) {
+            let events = items(old, new, &self.view.items, key, budget);
+            change.items = events.map(|events| events.into_iter().map(ItemEvent::from).collect());
+        }
     }
 
     /// The length of the last accepted answer; 0 before the first.
@@ -154,7 +248,9 @@ mod tests {
             .unwrap()
         {
             Observation::Unchanged => None,
-            Observation::Changed(change) => Some((text(change.snapshot), change.patch.map(text))),
+            Observation::Changed(change) => {
+                Some((text(change.snapshot.encode()), change.patch.map(text)))
+            }
         }
     }
 
@@ -214,7 +310,7 @@ mod tests {
         let mut document = Document::new(View {
             select: Pointer::parse("/data").unwrap(),
             ignore: vec![Pattern::parse("/*/age").unwrap()],
-            key: None,
+            ..View::default()
         });
         let first = observe(&mut document, r#"{"at":1,"data":[{"id":1,"age":5}]}"#);
         assert_eq!(first, Some((r#"[{"id":1}]"#.into(), None)));

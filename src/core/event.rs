@@ -8,18 +8,28 @@ use std::str::FromStr;
 pub enum Mode {
     /// RFC 6902 arrays, a snapshot where one would not be smaller.
     Patch,
+    /// RFC 7396 objects, a snapshot where one cannot say the change or would not be smaller.
+    Merge,
+    /// What became of each item of a keyed collection, a snapshot where that is not the change or
+    /// would not be smaller.
+    Items,
     /// The whole document at every change.
     Snapshot,
 }
 
 impl Mode {
     /// Every mode, in the order in which they are listed to users.
-    pub const ALL: [Mode; 2] = [Mode::Patch, Mode::Snapshot];
+    pub const ALL: [Mode; 4] = [Mode::Patch, Mode::Merge, Mode::Items, Mode::Snapshot];
+
+    /// What a feed offers unless it is told otherwise.
+    pub const STANDARD: [Mode; 2] = [Mode::Patch, Mode::Snapshot];
 
     /// The name in configuration and in `?mode=`.
     pub const fn name(self) -> &'static str {
         match self {
             Mode::Patch => "patch",
+            Mode::Merge => "merge",
+            Mode::Items => "items",
             Mode::Snapshot => "snapshot",
         }
     }
@@ -46,6 +56,43 @@ impl FromStr for Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown mode")]
 pub struct UnknownMode;
+
+/// A set of modes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Modes(u8);
+
+impl Modes {
+    /// No mode.
+    pub const NONE: Modes = Modes(0);
+
+    /// This set with one mode more.
+    #[must_use]
+    pub const fn with(self, mode: Mode) -> Self {
+        Self(self.0 | 1 << mode as u8)
+    }
+
+    /// Whether the mode is in the set.
+    pub const fn contains(self, mode: Mode) -> bool {
+        self.0 & 1 << mode as u8 != 0
+    }
+}
+
+impl FromIterator<Mode> for Modes {
+    fn from_iter<T: IntoIterator<Item = Mode>>(modes: T) -> Self {
+        modes.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// What became of one item of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ItemKind {
+    /// It is new.
+    Added,
+    /// It is another.
+    Changed,
+    /// It is gone.
+    Removed,
+}
 
 /// The value of an SSE `event:` field. Cannot hold a line break, so it cannot forge another field.
 ///
@@ -93,6 +140,14 @@ pub struct Names {
     pub snapshot: EventName,
     /// An RFC 6902 array.
     pub patch: EventName,
+    /// An RFC 7396 object.
+    pub merge: EventName,
+    /// A new item.
+    pub added: EventName,
+    /// An item that is another now.
+    pub changed: EventName,
+    /// An item that is gone.
+    pub removed: EventName,
     /// The client's position cannot be continued.
     pub reset: EventName,
     /// The feed's state changed.
@@ -107,6 +162,10 @@ impl Default for Names {
         Self {
             snapshot: name("snapshot"),
             patch: name("patch"),
+            merge: name("merge"),
+            added: name("added"),
+            changed: name("changed"),
+            removed: name("removed"),
             reset: name("reset"),
             status: name("status"),
             end: name("end"),

@@ -1,20 +1,18 @@
 //! A topic's log: the newest document and the changes that led to it, bounded.
 //!
 //! Owns which events can still be replayed. Promises that sequences are contiguous, that the
-//! newest change is always kept, and that each event is encoded at most once, on first need.
+//! newest change is always kept, and that each form of an event is encoded at most once, on first
+//! need.
 //! Must never know who reads it: a reader owns a [`Cursor`](super::cursor::Cursor).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
-
-use super::event::{EventName, Names};
+use super::document::Change;
+use super::entry::{Entry, Payload};
+use super::event::{Mode, Names};
 use super::id::{Epoch, EventId};
-use super::sse::{Frame, Kind};
-
-/// What an entry costs besides its data, in bytes; it keeps empty changes from being free.
-const ENTRY_OVERHEAD: usize = 64;
+use super::sse::Frame;
 
 /// How much a log may keep for resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,19 +40,6 @@ pub struct Log {
     pinned: Vec<Weak<Frame>>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// None where the change is told as a snapshot only.
-    patch: Option<Payload>,
-}
-
-/// Event data that turns into its frame when first needed, without being kept twice.
-#[derive(Debug)]
-enum Payload {
-    Data(Bytes),
-    Frame(Arc<Frame>),
-}
-
 impl Log {
     /// An empty log of a new life.
     pub fn new(epoch: Epoch, names: Names, bounds: Bounds) -> Self {
@@ -70,15 +55,12 @@ impl Log {
         }
     }
 
-    /// Adds the next event: the document now, and the RFC 6902 array that leads to it where there
-    /// is one that pays. Returns the event's id.
-    pub fn append(&mut self, document: Bytes, patch: Option<Bytes>) -> EventId {
-        if let Some(old) = self.document.replace(Payload::Data(document)) {
+    /// Adds the next event. Returns its id.
+    pub fn append(&mut self, change: Change) -> EventId {
+        let (document, entry) = Entry::split(change);
+        if let Some(old) = self.document.replace(document) {
             self.retire(old);
         }
-        let entry = Entry {
-            patch: patch.map(Payload::Data),
-        };
         self.bytes += entry.cost();
         self.entries.push_back(entry);
         self.newest += 1;
@@ -93,8 +75,8 @@ impl Log {
         {
             if let Some(entry) = self.entries.pop_front() {
                 self.bytes -= entry.cost();
-                if let Some(patch) = entry.patch {
-                    pinned += self.retire(patch);
+                for form in entry.into_forms() {
+                    pinned += self.retire(form);
                 }
             }
         }
@@ -127,25 +109,24 @@ impl Log {
     pub fn snapshot(&mut self) -> Option<Arc<Frame>> {
         let id = self.id(self.newest);
         let payload = self.document.as_mut()?;
-        Some(payload.frame(Kind::Snapshot, &self.names.snapshot, id))
+        Some(payload.frame(&self.names, id))
     }
 
-    /// The change with this sequence, which [`Self::reaches`] back to; `None` where it has no form
-    /// as a patch.
-    pub fn patch(&mut self, sequence: u64) -> Option<Arc<Frame>> {
+    /// The change with this sequence in the form of this mode, if it is here and has that form.
+    pub fn change(&mut self, mode: Mode, sequence: u64) -> Option<Arc<Frame>> {
         let id = self.id(sequence);
         let index = sequence.checked_sub(self.oldest())?;
         let entry = self.entries.get_mut(usize::try_from(index).ok()?)?;
-        let payload = entry.patch.as_mut()?;
-        Some(payload.frame(Kind::Patch, &self.names.patch, id))
+        let payload = entry.form_mut(mode)?;
+        Some(payload.frame(&self.names, id))
     }
 
-    /// Whether the change with this sequence is here as a patch.
-    pub fn has_patch(&self, sequence: u64) -> bool {
+    /// Whether the change with this sequence is here in the form of this mode.
+    pub fn has_change(&self, mode: Mode, sequence: u64) -> bool {
         let index = sequence.checked_sub(self.oldest());
         index
             .and_then(|index| self.entries.get(usize::try_from(index).ok()?))
-            .is_some_and(|entry| entry.patch.is_some())
+            .is_some_and(|entry| entry.form(mode).is_some())
     }
 
     /// The life that ids count in.
@@ -173,8 +154,9 @@ impl Log {
         sequence <= self.newest && sequence + 1 >= self.oldest()
     }
 
-    /// Whether sending every change after `sequence` costs no more than sending the document.
-    pub fn replay_pays(&self, sequence: u64) -> bool {
+    /// Whether every change after `sequence` has the form of this mode, and sending them costs no
+    /// more than sending the document.
+    pub fn replay_pays(&self, mode: Mode, sequence: u64) -> bool {
         let missed = usize::try_from(self.newest.saturating_sub(sequence)).unwrap_or(usize::MAX);
         let document = self.document.as_ref().map_or(0, Payload::size);
         let replay = self
@@ -183,7 +165,7 @@ impl Log {
             .rev()
             .take(missed)
             .try_fold(0_usize, |sum, entry| {
-                let sum = sum + entry.patch.as_ref()?.size();
+                let sum = sum + entry.form(mode)?.size();
                 (sum <= document).then_some(sum)
             });
         replay.is_some()
@@ -203,32 +185,6 @@ impl Log {
         EventId {
             epoch: self.epoch,
             sequence,
-        }
-    }
-}
-
-impl Entry {
-    fn cost(&self) -> usize {
-        ENTRY_OVERHEAD + self.patch.as_ref().map_or(0, Payload::size)
-    }
-}
-
-impl Payload {
-    fn frame(&mut self, kind: Kind, name: &EventName, id: EventId) -> Arc<Frame> {
-        if let Payload::Data(data) = self {
-            *self = Payload::Frame(Arc::new(Frame::event(kind, name, Some(id), data)));
-        }
-        match self {
-            Payload::Frame(frame) => Arc::clone(frame),
-            Payload::Data(_) => unreachable!("invariant: the data was just framed"),
-        }
-    }
-
-    /// Bytes of the event's data, whichever form they are in.
-    fn size(&self) -> usize {
-        match self {
-            Payload::Data(data) => data.len(),
-            Payload::Frame(frame) => frame.data_len(),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod cursor;
 pub mod diff;
 pub mod document;
+mod entry;
 pub mod event;
 pub mod health;
 pub mod id;

@@ -5,8 +5,6 @@
 //!
 //! [WHATWG HTML, section 9.2]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 
 use super::event::EventName;
@@ -28,8 +26,18 @@ pub enum Kind {
     Retry,
     /// A whole document.
     Snapshot,
-    /// A difference.
+    /// A difference, RFC 6902.
     Patch,
+    /// A difference, RFC 7396.
+    Merge,
+    /// A new item.
+    Added,
+    /// An item that is another now.
+    Changed,
+    /// An item that is gone.
+    Removed,
+    /// An id alone: the change before it has nothing to say in the client's mode.
+    Id,
     /// A lost position.
     Reset,
     /// The feed's state.
@@ -42,10 +50,15 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Retry,
         Kind::Snapshot,
         Kind::Patch,
+        Kind::Merge,
+        Kind::Added,
+        Kind::Changed,
+        Kind::Removed,
+        Kind::Id,
         Kind::Reset,
         Kind::Status,
         Kind::End,
@@ -58,6 +71,11 @@ impl Kind {
             Kind::Retry => "retry",
             Kind::Snapshot => "snapshot",
             Kind::Patch => "patch",
+            Kind::Merge => "merge",
+            Kind::Added => "added",
+            Kind::Changed => "changed",
+            Kind::Removed => "removed",
+            Kind::Id => "id",
             Kind::Reset => "reset",
             Kind::Status => "status",
             Kind::End => "end",
@@ -66,15 +84,18 @@ impl Kind {
     }
 }
 
-/// One block of an event stream, ready for any number of sockets.
+/// What is written to a socket in one piece, ready for any number of them: an event, or the events
+/// of one change.
 #[derive(Debug)]
 pub struct Frame {
     kind: Kind,
+    /// How many events of each kind there are.
+    tally: Vec<(Kind, u64)>,
     /// The HTTP/1.1 chunk: size line, payload, CRLF.
     chunk: Bytes,
     /// Where the payload starts in `chunk`.
     payload: usize,
-    /// Bytes of the event's data.
+    /// Bytes of the events' data.
     data: usize,
 }
 
@@ -84,18 +105,44 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 impl Frame {
     /// An event; `data` is one line (compact JSON holds no line break).
     pub fn event(kind: Kind, name: &EventName, id: Option<EventId>, data: &[u8]) -> Self {
-        debug_assert!(!data.contains(&b'\n') && !data.contains(&b'\r'));
-        let mut head = String::with_capacity(96);
-        if let Some(id) = id {
-            let _ = writeln!(head, "id: {id}");
+        Self::series(&[(kind, name, data)], id)
+    }
+
+    /// The events of one change, which nothing can come between. The id stands on the last: whoever
+    /// got only some of them resumes before the first. Of no event the id alone remains, which
+    /// moves a client's position and dispatches nothing.
+    pub fn change(events: &[(Kind, &EventName, &[u8])], id: EventId) -> Self {
+        match events {
+            [] => Self::encode(Kind::Id, &[format!("id: {id}\n\n").as_bytes()]),
+            events => Self::series(events, Some(id)),
         }
-        if !name.as_str().is_empty() {
-            let _ = writeln!(head, "event: {}", name.as_str());
+    }
+
+    fn series(events: &[(Kind, &EventName, &[u8])], id: Option<EventId>) -> Self {
+        let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(events.len() * 5 + 1);
+        let mut tally: Vec<(Kind, u64)> = Vec::new();
+        let mut size = 0;
+        for (index, (kind, name, data)) in events.iter().enumerate() {
+            debug_assert!(!data.contains(&b'\n') && !data.contains(&b'\r'));
+            if index + 1 == events.len() {
+                parts.push(id.as_bytes());
+            }
+            if !name.as_str().is_empty() {
+                parts.extend([b"event: ", name.as_str().as_bytes(), b"\n"]);
+            }
+            parts.extend([b"data: ", *data, b"\n\n"]);
+            size += data.len();
+            match tally.iter_mut().find(|(other, _)| other == kind) {
+                Some((_, count)) => *count += 1,
+                None => tally.push((*kind, 1)),
+            }
         }
-        head.push_str("data: ");
+        let last = events.last().map_or(Kind::Id, |(kind, _, _)| *kind);
         Self {
-            data: data.len(),
-            ..Self::encode(kind, &[head.as_bytes(), data, b"\n\n"])
+            data: size,
+            tally,
+            ..Self::encode(last, &parts)
         }
     }
 
@@ -121,13 +168,19 @@ impl Frame {
         chunk.extend_from_slice(b"\r\n");
         Self {
             kind,
+            tally: vec![(kind, 1)],
             payload: size_line.len(),
             data: 0,
             chunk: chunk.into(),
         }
     }
 
-    /// What it carries.
+    /// How many events of each kind it carries.
+    pub fn tally(&self) -> &[(Kind, u64)] {
+        &self.tally
+    }
+
+    /// What it carries; of several events the last.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -140,12 +193,12 @@ impl Frame {
         }
     }
 
-    /// The length of the event's data, in bytes.
+    /// The length of the events' data, in bytes.
     pub fn data_len(&self) -> usize {
         self.data
     }
 
-    /// The length of the whole block without transfer coding, in bytes.
+    /// The length of the whole piece without transfer coding, in bytes.
     pub fn payload_len(&self) -> usize {
         self.chunk.len() - self.payload - 2
     }
@@ -195,6 +248,34 @@ mod tests {
         let name = EventName::new("").unwrap();
         let frame = Frame::event(Kind::Snapshot, &name, None, b"{}");
         assert_eq!(frame.bytes(Framing::CloseDelimited), "data: {}\n\n");
+    }
+
+    #[test]
+    fn the_events_of_a_change_are_one_piece_with_one_id_on_the_last() {
+        let names = Names::default();
+        let events: [(Kind, &EventName, &[u8]); 3] = [
+            (Kind::Added, &names.added, b"1"),
+            (Kind::Removed, &names.removed, b"22"),
+            (Kind::Added, &names.added, b"3"),
+        ];
+        let frame = Frame::change(&events, id().unwrap());
+        assert_eq!(
+            frame.bytes(Framing::CloseDelimited),
+            "event: added\ndata: 1\n\nevent: removed\ndata: 22\n\n\
+             id: 0000000000000001-7\nevent: added\ndata: 3\n\n"
+        );
+        assert_eq!(frame.tally(), [(Kind::Added, 2), (Kind::Removed, 1)]);
+        assert_eq!(frame.data_len(), 4);
+    }
+
+    #[test]
+    fn a_change_without_events_is_its_id() {
+        let frame = Frame::change(&[], id().unwrap());
+        assert_eq!(
+            frame.bytes(Framing::CloseDelimited),
+            "id: 0000000000000001-7\n\n"
+        );
+        assert_eq!(frame.tally(), [(Kind::Id, 1)]);
     }
 
     #[test]

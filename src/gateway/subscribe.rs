@@ -39,7 +39,7 @@ impl Gateway {
         if session.req_header().method == Method::HEAD {
             return head_only(session, topic, &headers).await;
         }
-        let demand = topic.demand();
+        let demand = topic.demand(mode);
         match topic.warm(feed.poll.timeout).await {
             Warmth::Ready => {}
             Warmth::Denied(denial) => {
@@ -57,7 +57,7 @@ impl Gateway {
             .write_response_header(Box::new(stream_head(&headers, Some(framing))?), false)
             .await?;
         let stream = detach(session).await?;
-        let subscription = topic.subscribe(demand, mode, wishes.last_id.as_deref());
+        let subscription = topic.subscribe(demand, wishes.last_id.as_deref());
         self.writers.adopt(Delivery {
             subscription,
             stream,

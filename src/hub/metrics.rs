@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::core::cursor::{Losses, Opening};
-use crate::core::event::State;
+use crate::core::event::{Mode, Modes, State};
 use crate::core::sse::{Frame, Kind};
 use crate::metrics::Registry;
 
@@ -28,12 +28,13 @@ impl Metrics {
         Self {
             published: registry.counters(
                 "events_published_total",
-                "Changes that entered a feed's log, by the smallest form they have.",
+                "Changes that entered a feed's log, once for each form they were encoded in, or as \
+                 snapshot where there is none.",
                 &["feed", "form"],
             ),
             delivered: registry.counters(
                 "events_delivered_total",
-                "Frames written to subscribers.",
+                "Events written to subscribers, by type.",
                 &["feed", "event"],
             ),
             sent_bytes: registry.counters(
@@ -77,8 +78,7 @@ impl Metrics {
     pub fn feed(&self, path: &str) -> FeedMetrics {
         let feed = &[path];
         FeedMetrics {
-            published_patches: self.published.with_label_values(&[path, "patch"]),
-            published_snapshots: self.published.with_label_values(&[path, "snapshot"]),
+            published: Mode::ALL.map(|form| self.published.with_label_values(&[path, form.name()])),
             delivered: Kind::ALL.map(|kind| self.delivered.with_label_values(&[path, kind.name()])),
             sent_bytes: self.sent_bytes.with_label_values(feed),
             skipped: self.skipped.with_label_values(feed),
@@ -98,8 +98,7 @@ impl Metrics {
 #[derive(Debug)]
 pub struct FeedMetrics {
     path: String,
-    published_patches: IntCounter,
-    published_snapshots: IntCounter,
+    published: [IntCounter; Mode::ALL.len()],
     delivered: [IntCounter; Kind::ALL.len()],
     sent_bytes: IntCounter,
     skipped: IntCounter,
@@ -113,11 +112,13 @@ pub struct FeedMetrics {
 }
 
 impl FeedMetrics {
-    pub(super) fn published(&self, patch: bool, held: (usize, usize)) {
-        if patch {
-            self.published_patches.inc();
-        } else {
-            self.published_snapshots.inc();
+    pub(super) fn published(&self, forms: Modes, held: (usize, usize)) {
+        let forms = match forms {
+            Modes::NONE => Modes::NONE.with(Mode::Snapshot),
+            forms => forms,
+        };
+        for (counter, form) in self.published.iter().zip(Mode::ALL) {
+            counter.inc_by(u64::from(forms.contains(form)));
         }
         self.history_events
             .set(i64::try_from(held.0).unwrap_or(i64::MAX));
@@ -156,7 +157,9 @@ impl FeedMetrics {
 
     /// A frame reached a subscriber's socket.
     pub fn delivered(&self, frame: &Frame) {
-        self.delivered[frame.kind() as usize].inc();
+        for (kind, count) in frame.tally() {
+            self.delivered[*kind as usize].inc_by(*count);
+        }
         self.sent_bytes.inc_by(frame.payload_len() as u64);
     }
 }

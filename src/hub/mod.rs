@@ -12,7 +12,7 @@ mod topic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use demand::{Audience, Demand};
+pub use demand::{Audience, Demand, Listeners};
 pub use metrics::{FeedMetrics, Metrics};
 pub use subscription::{Step, Subscription};
 pub use topic::{Topic, Warmth};

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::demand::{Audience, Demand};
@@ -11,6 +10,7 @@ use super::metrics::FeedMetrics;
 use super::subscription::{Step, Subscription};
 use crate::config::Feed;
 use crate::core::cursor::{Cursor, Notice};
+use crate::core::document::Change;
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
@@ -87,12 +87,12 @@ impl Topic {
 
     // What the poller and the backplane say.
 
-    /// Makes this document the newest event. `patch` leads to it from the document before.
-    pub fn append(&self, document: Bytes, patch: Option<Bytes>) -> EventId {
+    /// Makes this change the newest event.
+    pub fn append(&self, change: Change) -> EventId {
         let mut inner = self.lock();
-        let is_patch = patch.is_some();
-        let id = inner.log.append(document, patch);
-        self.metrics.published(is_patch, inner.log.held());
+        let forms = change.forms();
+        let id = inner.log.append(change);
+        self.metrics.published(forms, inner.log.held());
         drop(inner);
         self.wake();
         id
@@ -148,19 +148,20 @@ impl Topic {
 
     // What subscribers ask.
 
-    /// Declares interest, which gets the topic polled.
-    pub fn demand(self: &Arc<Self>) -> Demand {
-        Demand::new(Arc::clone(self))
+    /// Declares interest, which gets the topic polled and its changes encoded in this mode.
+    pub fn demand(self: &Arc<Self>, mode: Mode) -> Demand {
+        Demand::new(Arc::clone(self), mode)
     }
 
     pub(super) fn announce(&self, change: impl FnOnce(&mut Audience)) {
         self.audience.send_modify(change);
     }
 
-    /// Places a subscriber. Nothing published from now on can pass it by.
-    pub fn subscribe(&self, demand: Demand, mode: Mode, last_id: Option<&[u8]>) -> Subscription {
+    /// Places a subscriber, in the mode that it demands. Nothing published from now on can pass it
+    /// by.
+    pub fn subscribe(&self, demand: Demand, last_id: Option<&[u8]>) -> Subscription {
         let version = self.version.subscribe();
-        let (cursor, opening) = Cursor::open(&self.lock().log, mode, last_id);
+        let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), last_id);
         self.metrics.opened(opening);
         Subscription::new(demand, cursor, version)
     }

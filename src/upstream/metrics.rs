@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
+use crate::core::document::Change;
+use crate::core::event::Mode;
 use crate::metrics::Registry;
+
+/// What changes are encoded in on demand.
+const FORMS: [Mode; 3] = [Mode::Patch, Mode::Merge, Mode::Items];
 
 /// The families, each labelled by feed.
 #[derive(Clone, Debug)]
@@ -12,7 +17,7 @@ pub struct Metrics {
     polls: IntCounterVec,
     duration: HistogramVec,
     body_bytes: IntCounterVec,
-    patch_bytes: IntCounterVec,
+    encoded_bytes: IntCounterVec,
     document_bytes: IntCounterVec,
 }
 
@@ -35,10 +40,10 @@ impl Metrics {
                 "Bytes of answers after decoding.",
                 &["feed"],
             ),
-            patch_bytes: registry.counters(
-                "patch_bytes_total",
-                "Bytes of the patches that changes became.",
-                &["feed"],
+            encoded_bytes: registry.counters(
+                "encoded_bytes_total",
+                "Bytes of what changes became in each form that they were encoded in.",
+                &["feed", "form"],
             ),
             document_bytes: registry.counters(
                 "document_bytes_total",
@@ -55,7 +60,8 @@ impl Metrics {
             polls: self.polls.clone(),
             duration: self.duration.with_label_values(&[path]),
             body_bytes: self.body_bytes.with_label_values(&[path]),
-            patch_bytes: self.patch_bytes.with_label_values(&[path]),
+            encoded_bytes: FORMS
+                .map(|form| self.encoded_bytes.with_label_values(&[path, form.name()])),
             document_bytes: self.document_bytes.with_label_values(&[path]),
         }
     }
@@ -68,7 +74,8 @@ pub struct PollMetrics {
     polls: IntCounterVec,
     duration: Histogram,
     body_bytes: IntCounter,
-    patch_bytes: IntCounter,
+    /// As in [`FORMS`].
+    encoded_bytes: [IntCounter; FORMS.len()],
     document_bytes: IntCounter,
 }
 
@@ -85,8 +92,10 @@ impl PollMetrics {
         self.body_bytes.inc_by(bytes as u64);
     }
 
-    pub(super) fn changed(&self, document: usize, patch: Option<usize>) {
-        self.document_bytes.inc_by(document as u64);
-        self.patch_bytes.inc_by(patch.unwrap_or_default() as u64);
+    pub(super) fn changed(&self, change: &Change) {
+        self.document_bytes.inc_by(change.snapshot.len() as u64);
+        for (counter, form) in self.encoded_bytes.iter().zip(FORMS) {
+            counter.inc_by(change.size(form).unwrap_or_default() as u64);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! Must never talk to a subscriber: what it finds goes through the backplane into the topic's log.
 
 mod client;
+mod interest;
 mod metrics;
 mod poller;
 

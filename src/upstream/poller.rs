@@ -8,12 +8,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
 
 use super::client::{Answer, Client, PollError, Validators};
+use super::interest::Interest;
 use super::metrics::PollMetrics;
 use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
 use crate::core::document::{Change, Document, Observation, Rejected};
-use crate::core::event::{State, Timestamp};
+use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::Schedule;
 use crate::hub::{Audience, Topic};
@@ -36,8 +37,7 @@ pub struct Poller {
     /// Of the answer that `document` was read from.
     validators: Validators,
     audience: watch::Receiver<Audience>,
-    /// Since when nobody has listened; `None` while somebody does.
-    idle_since: Option<Instant>,
+    interest: Interest,
 }
 
 /// Keeps a poller running. A panic in one is a mistake of ours; it must not leave a feed behind
@@ -87,7 +87,7 @@ impl Poller {
             document: Document::new(feed.document.view.clone()),
             validators: Validators::default(),
             audience: topic.audience(),
-            idle_since: None,
+            interest: interest(feed),
             topic,
             client,
             backplane,
@@ -103,7 +103,7 @@ impl Poller {
             let first = self.clock.instant(self.schedule.tick(self.clock.now()));
             tokio::select! {
                 () = sleep_until(first) => {}
-                _ = self.audience.wait_for(|audience| audience.listening > 0) => {}
+                _ = self.audience.wait_for(|audience| audience.listening() > 0) => {}
             }
         }
         loop {
@@ -111,7 +111,7 @@ impl Poller {
                 // The topic holds the sender, and this task the topic.
                 let _ = self
                     .audience
-                    .wait_for(|audience| audience.listening > 0)
+                    .wait_for(|audience| audience.listening() > 0)
                     .await;
             }
             self.note_audience();
@@ -135,11 +135,7 @@ impl Poller {
             if self.topic.ended().is_some() {
                 return self.await_newcomer().await;
             }
-            let linger = self.feed().poll.linger;
-            if self
-                .idle_since
-                .is_some_and(|since| since.elapsed() >= linger)
-            {
+            if self.interest.is_over(Instant::now()) {
                 return;
             }
         }
@@ -161,8 +157,7 @@ impl Poller {
                     self.log_state();
                 }
                 if let Some(change) = change {
-                    let patch = change.patch.as_ref().map(bytes::Bytes::len);
-                    self.metrics.changed(change.snapshot.len(), patch);
+                    self.metrics.changed(&change);
                     self.backplane.publish(&self.topic, change).await;
                 }
                 true
@@ -201,6 +196,10 @@ impl Poller {
             return Ok(("not_modified", None));
         };
         self.metrics.received(body.len());
+        if self.audience.has_changed().unwrap_or(false) {
+            self.note_audience();
+        }
+        self.document.want(self.interest.modes(Instant::now()));
         // A large document, read or replaced, takes long enough to starve the tasks of this thread.
         let observation = match body.len().max(self.document.body_len()) {
             0..INLINE_BYTES => self.document.observe(body),
@@ -249,16 +248,16 @@ impl Poller {
     /// Waits until somebody asks for a feed that has ended.
     async fn await_newcomer(&mut self) {
         self.topic.cooled(self.clock.now());
-        let so_far = self.audience.borrow_and_update().arrived;
+        let so_far = self.audience.borrow_and_update().arrived();
         let _ = self
             .audience
-            .wait_for(|audience| audience.arrived > so_far)
+            .wait_for(|audience| audience.arrived() > so_far)
             .await;
     }
 
     fn note_audience(&mut self) {
-        let listening = self.audience.borrow_and_update().listening;
-        self.idle_since = (listening == 0).then(Instant::now);
+        let audience = *self.audience.borrow_and_update();
+        self.interest.note(audience, Instant::now());
     }
 
     fn log_state(&self) {
@@ -280,6 +279,16 @@ impl Poller {
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
     }
+}
+
+/// A feed that is polled for nobody keeps its first mode ready for whoever comes back; the others
+/// only for as long as they were in use.
+fn interest(feed: &Feed) -> Interest {
+    let always = match feed.poll.idle {
+        Idle::Keep => Modes::NONE.with(feed.events.mode),
+        Idle::Pause => Modes::NONE,
+    };
+    Interest::new(feed.poll.linger, always)
 }
 
 #[cfg(test)]
@@ -350,7 +359,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_poller_that_crashes_is_started_again_and_its_feed_is_stale_meanwhile() {
         let topic = trapped(&serve_counter());
-        let mut subscription = topic.subscribe(topic.demand(), Mode::Patch, None);
+        let mut subscription = topic.subscribe(topic.demand(Mode::Patch), None);
         let story = async {
             let (mut snapshots, mut stale) = (0, 0);
             while snapshots < 2 {

@@ -68,7 +68,7 @@ fn what_happens_is_counted() {
     assert!((at("subscriptions_total", &[feed, "fresh"]) - 1.0).abs() < 0.1);
     assert!((at("events_published_total", &[feed, "patch"]) - 1.0).abs() < 0.1);
     assert!((at("events_published_total", &[feed, "snapshot"]) - 1.0).abs() < 0.1);
-    assert!((at("patch_bytes_total", &[feed]) - patch.data.len() as f64).abs() < 0.1);
+    assert!((at("encoded_bytes_total", &[feed, "patch"]) - patch.data.len() as f64).abs() < 0.1);
     eventually("the write is counted", || {
         at("events_delivered_total", &[feed, "patch"]) > 0.5
     });

@@ -17,10 +17,21 @@ pub(super) struct Pairing {
 
 /// A key's value. `null`, arrays and objects identify nothing.
 #[derive(PartialEq, Eq, Hash)]
-enum Identity<'a> {
+pub(super) enum Identity<'a> {
     Bool(bool),
     Number(&'a Number),
     String(&'a str),
+}
+
+impl<'a> Identity<'a> {
+    pub(super) fn of(value: &'a Json) -> Option<Self> {
+        match value {
+            Json::Bool(value) => Some(Identity::Bool(*value)),
+            Json::Number(number) => Some(Identity::Number(number)),
+            Json::String(string) => Some(Identity::String(string)),
+            Json::Null | Json::Array(_) | Json::Object(_) => None,
+        }
+    }
 }
 
 impl Pairing {
@@ -41,18 +52,14 @@ impl Pairing {
     }
 }
 
-fn identities<'a>(items: &'a [Json], key: &str) -> Option<HashMap<Identity<'a>, usize>> {
+/// The elements by identity; none unless every one is an object with a scalar `key` that is unique.
+pub(super) fn identities<'a>(items: &'a [Json], key: &str) -> Option<HashMap<Identity<'a>, usize>> {
     let mut found = HashMap::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let Json::Object(members) = item else {
             return None;
         };
-        let identity = match members.get(key)? {
-            Json::Bool(value) => Identity::Bool(*value),
-            Json::Number(number) => Identity::Number(number),
-            Json::String(string) => Identity::String(string),
-            Json::Null | Json::Array(_) | Json::Object(_) => return None,
-        };
+        let identity = Identity::of(members.get(key)?)?;
         if found.insert(identity, index).is_some() {
             return None;
         }

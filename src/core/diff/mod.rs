@@ -1,17 +1,22 @@
-//! What changed between two documents, as an RFC 6902 patch.
+//! What changed between two documents: as an RFC 6902 patch, as an RFC 7396 patch, by item.
 //!
 //! Promises that the patch turns the one document into the other, whatever they are; that for
 //! every changed part the smaller of its operations and one `replace` is taken; and that time and
 //! memory stay near linear in the documents (times their depth). Must never give up on
 //! correctness for size: alignment by key or by sequence is only a guess at what is cheap.
 mod align;
+mod items;
 mod keyed;
+mod merge;
 mod order;
 mod sequence;
 mod writer;
 
 use crate::core::json::{Json, Object};
 use writer::{Full, Writer};
+
+pub use items::items;
+pub use merge::merge;
 
 /// The RFC 6902 patch from `old` to `new` as compact JSON text, shorter than `budget` bytes.
 ///

@@ -68,7 +68,8 @@ impl Json {
         Some(std::mem::replace(selected, Json::Null))
     }
 
-    fn child(&self, token: &str) -> Option<&Json> {
+    /// The member of this name, or the element at this index, RFC 6901 section 4.
+    pub fn child(&self, token: &str) -> Option<&Json> {
         match self {
             Json::Object(members) => members.get(token),
             Json::Array(items) => items.get(array_index(token)?),

@@ -1,0 +1,158 @@
+//! One event of a log, in the forms that it has.
+//!
+//! Promises that each form is encoded into its frame at most once, on first need, and is not kept
+//! twice.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::document::{Change, ItemEvent, Snapshot};
+use super::event::{ItemKind, Mode, Names};
+use super::id::EventId;
+use super::sse::{Frame, Kind};
+
+/// What one block of an event stream costs besides its data, in bytes; it keeps empty changes from
+/// being free.
+const BLOCK_OVERHEAD: usize = 64;
+
+/// A change without the document that it led to.
+#[derive(Debug)]
+pub(super) struct Entry {
+    patch: Option<Payload>,
+    merge: Option<Payload>,
+    items: Option<Payload>,
+    /// Bytes that it takes in the log.
+    cost: usize,
+}
+
+/// Event data that turns into its frame when first needed.
+#[derive(Debug)]
+pub(super) enum Payload {
+    Data(Form),
+    Frame(Arc<Frame>),
+}
+
+/// Event data.
+#[derive(Debug)]
+pub(super) enum Form {
+    Snapshot(Snapshot),
+    Patch(Bytes),
+    Merge(Bytes),
+    Items(Vec<ItemEvent>),
+}
+
+impl Entry {
+    /// The document of a change, and the rest of it.
+    pub(super) fn split(change: Change) -> (Payload, Self) {
+        let mut cost = BLOCK_OVERHEAD;
+        let mut payload = |form: Form| {
+            cost += form.cost();
+            Payload::Data(form)
+        };
+        let mut entry = Self {
+            patch: change.patch.map(|data| payload(Form::Patch(data))),
+            merge: change.merge.map(|data| payload(Form::Merge(data))),
+            items: change.items.map(|events| payload(Form::Items(events))),
+            cost: 0,
+        };
+        entry.cost = cost;
+        (Payload::Data(Form::Snapshot(change.snapshot)), entry)
+    }
+
+    /// The change as this mode wants it, if it has that form. In mode `snapshot` it never has: the
+    /// document belongs to the log.
+    pub(super) fn form(&self, mode: Mode) -> Option<&Payload> {
+        match mode {
+            Mode::Patch => self.patch.as_ref(),
+            Mode::Merge => self.merge.as_ref(),
+            Mode::Items => self.items.as_ref(),
+            Mode::Snapshot => None,
+        }
+    }
+
+    /// As [`Entry::form`], to frame it.
+    pub(super) fn form_mut(&mut self, mode: Mode) -> Option<&mut Payload> {
+        match mode {
+            Mode::Patch => self.patch.as_mut(),
+            Mode::Merge => self.merge.as_mut(),
+            Mode::Items => self.items.as_mut(),
+            Mode::Snapshot => None,
+        }
+    }
+
+    /// Every form that it has.
+    pub(super) fn into_forms(self) -> impl Iterator<Item = Payload> {
+        [self.patch, self.merge, self.items].into_iter().flatten()
+    }
+
+    /// Bytes that it takes in the log.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+}
+
+impl Payload {
+    /// The frame, which is made now if it was not before.
+    pub(super) fn frame(&mut self, names: &Names, id: EventId) -> Arc<Frame> {
+        if let Payload::Data(form) = self {
+            *self = Payload::Frame(Arc::new(form.frame(names, id)));
+        }
+        match self {
+            Payload::Frame(frame) => Arc::clone(frame),
+            Payload::Data(_) => unreachable!("invariant: the data was just framed"),
+        }
+    }
+
+    /// Bytes of the event's data, whichever way it is held.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Payload::Data(form) => form.size(),
+            Payload::Frame(frame) => frame.data_len(),
+        }
+    }
+}
+
+impl Form {
+    fn frame(&self, names: &Names, id: EventId) -> Frame {
+        match self {
+            Form::Snapshot(snapshot) => Frame::event(
+                Kind::Snapshot,
+                &names.snapshot,
+                Some(id),
+                &snapshot.encode(),
+            ),
+            Form::Patch(data) => Frame::event(Kind::Patch, &names.patch, Some(id), data),
+            Form::Merge(data) => Frame::event(Kind::Merge, &names.merge, Some(id), data),
+            Form::Items(events) => {
+                let events: Vec<_> = events
+                    .iter()
+                    .map(|event| {
+                        let (kind, name) = match event.kind {
+                            ItemKind::Added => (Kind::Added, &names.added),
+                            ItemKind::Changed => (Kind::Changed, &names.changed),
+                            ItemKind::Removed => (Kind::Removed, &names.removed),
+                        };
+                        (kind, name, &event.data[..])
+                    })
+                    .collect();
+                Frame::change(&events, id)
+            }
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Form::Snapshot(snapshot) => snapshot.len(),
+            Form::Patch(data) | Form::Merge(data) => data.len(),
+            Form::Items(events) => events.iter().map(|event| event.data.len()).sum(),
+        }
+    }
+
+    fn cost(&self) -> usize {
+        match self {
+            Form::Items(events) => self.size() + BLOCK_OVERHEAD * events.len(),
+            _ => self.size(),
+        }
+    }
+}
