@@ -9,14 +9,13 @@ use super::events::{event_name, named, same};
 use super::keys::{CORS, HEARTBEAT};
 use super::section::Section;
 use super::sheet::Node;
-use super::{Cors, Deliver, Heartbeat};
-use crate::core::event::Names;
+use super::{Cors, Deliver, Events, Heartbeat};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Reads the section `deliver`.
-pub(super) fn deliver(section: &Section<'_>, names: &Names) -> Deliver {
+pub(super) fn deliver(section: &Section<'_>, events: &Events) -> Deliver {
     let duration = |key, least, standard| {
         section
             .find(key)
@@ -25,7 +24,7 @@ pub(super) fn deliver(section: &Section<'_>, names: &Names) -> Deliver {
     };
     Deliver {
         retry: duration("retry", MILLISECOND, SECOND * 3),
-        heartbeat: heartbeat(section, names),
+        heartbeat: heartbeat(section, events),
         write_timeout: duration("write_timeout", MILLISECOND, SECOND * 30),
         end_after: duration("end_after", Duration::ZERO, SECOND * 30),
         cors: cors(&section.section("cors", &CORS)),
@@ -33,7 +32,7 @@ pub(super) fn deliver(section: &Section<'_>, names: &Names) -> Deliver {
 }
 
 /// A duration alone, or a mapping with `every` and `event`.
-fn heartbeat(section: &Section<'_>, names: &Names) -> Heartbeat {
+fn heartbeat(section: &Section<'_>, events: &Events) -> Heartbeat {
     let mut heartbeat = Heartbeat {
         every: SECOND * 15,
         event: None,
@@ -54,7 +53,7 @@ fn heartbeat(section: &Section<'_>, names: &Names) -> Heartbeat {
     };
     heartbeat.event = event_name(&node);
     if let Some(name) = &heartbeat.event
-        && let Some((event, _)) = named(names)
+        && let Some((event, _)) = named(&events.names, &events.modes)
             .into_iter()
             .find(|(_, other)| same(other, name))
     {

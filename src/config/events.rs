@@ -7,9 +7,6 @@ use super::sheet::Node;
 use crate::core::event::{EventName, EventNameError, Mode, Names};
 use crate::core::log::Bounds;
 
-/// The modes that a later version brings.
-const LATER: [&str; 2] = ["merge", "items"];
-
 /// Reads the section `events`.
 pub(super) fn events(section: &Section<'_>) -> Events {
     let modes = modes(section);
@@ -22,8 +19,8 @@ pub(super) fn events(section: &Section<'_>) -> Events {
         .and_then(|node| node.size(1 << 10..=1 << 40));
     Events {
         mode: mode(section, &modes),
+        names: names(&section.section("names", &NAMES), &modes),
         modes,
-        names: names(&section.section("names", &NAMES)),
         history: Bounds {
             events: events.map_or(1000, |number| number as usize),
             bytes: bytes.unwrap_or(16 << 20),
@@ -38,7 +35,10 @@ fn modes(section: &Section<'_>) -> Vec<Mode> {
     };
     let items = node.items();
     if matches!(node.value(), serde_yaml::Value::Sequence(_)) && items.is_empty() {
-        node.problem("no mode is allowed", "list `patch`, `snapshot` or both");
+        node.problem(
+            "no mode is allowed",
+            "list some of `patch`, `merge`, `items`, `snapshot`",
+        );
     }
     let mut modes = Vec::new();
     for item in &items {
@@ -81,64 +81,103 @@ fn mode(section: &Section<'_>, modes: &[Mode]) -> Mode {
 
 fn one_mode(node: &Node<'_>) -> Option<Mode> {
     let scalar = node.text()?;
-    let later = |mode: &Mode| LATER.contains(&mode.name());
-    let mode = scalar.text.parse().ok().filter(|mode| !later(mode));
+    let mode = scalar.text.parse().ok();
     if mode.is_none() {
-        let what = match LATER.contains(&scalar.text.as_str()) {
-            true => "is not supported yet",
-            false => "is no mode",
-        };
         node.problem(
-            format!("{} {what}", scalar.shown()),
-            "write `patch` or `snapshot`",
+            format!("{} is no mode", scalar.shown()),
+            "write `patch`, `merge`, `items` or `snapshot`",
         );
     }
     mode
 }
 
-/// The names on the wire. Two events may both be unnamed, which makes one `onmessage` see them
-/// all, as long as that is asked for; any other name belongs to one event.
-fn names(section: &Section<'_>) -> Names {
+/// The names on the wire.
+fn names(section: &Section<'_>, modes: &[Mode]) -> Names {
     let mut names = Names::default();
-    let fields: [(&'static str, &mut EventName); 5] = [
+    let fields: [(&'static str, &mut EventName); 9] = [
         ("snapshot", &mut names.snapshot),
         ("patch", &mut names.patch),
+        ("merge", &mut names.merge),
+        ("added", &mut names.added),
+        ("changed", &mut names.changed),
+        ("removed", &mut names.removed),
         ("reset", &mut names.reset),
         ("status", &mut names.status),
         ("end", &mut names.end),
     ];
     for (key, field) in fields {
-        if let Some(name) = section.find(key).and_then(|node| event_name(&node)) {
+        let Some(node) = section.find(key) else {
+            continue;
+        };
+        if let Some(name) = event_name(&node) {
             *field = name;
         }
+        if let Some(mode) = mode_of(key)
+            && !modes.contains(&mode)
+        {
+            node.warning(
+                format!("`{mode}` is not among `modes`, so that no such event is sent"),
+                "add it there, or remove this key",
+            );
+        }
     }
-    let mut earlier: Vec<(&'static str, &EventName)> = Vec::new();
-    for (key, name) in named(&names) {
-        let twin = earlier
-            .iter()
-            .find(|(_, other)| same(other, name) && !is_default(name));
+    refuse_twins(section, &named(&names, modes));
+    names
+}
+
+/// Events may be unnamed together, which makes one `onmessage` see them all, as long as that is
+/// asked for and their data differ; any other name belongs to one event.
+fn refuse_twins(section: &Section<'_>, names: &[(&'static str, &EventName)]) {
+    for (index, (key, name)) in names.iter().enumerate() {
+        let mut earlier = names[..index].iter();
+        let same = |other: &&&(&str, &EventName)| same(other.1, name);
+        let (what, twin) = match is_default(name) {
+            false => ("have the same name", earlier.find(|other| same(&other))),
+            true => (
+                "are both unnamed and look the same",
+                earlier.find(|other| same(&other) && *key == "removed" && is_item(other.0)),
+            ),
+        };
         if let Some((other, _)) = twin {
             // One of the two was written; the default name of the other is taken.
             let node = section.find(key).or_else(|| section.find(other));
             node.unwrap_or_else(|| section.node.clone()).problem(
-                format!("`{other}` and `{key}` have the same name, so that clients cannot tell them apart"),
+                format!("`{other}` and `{key}` {what}, so that clients cannot tell them apart"),
                 "give each a name of its own",
             );
         }
-        earlier.push((key, name));
     }
-    names
 }
 
-/// Each event with its name.
-pub(super) fn named(names: &Names) -> [(&'static str, &EventName); 5] {
-    [
+/// Each event that a feed with these modes sends, with its name.
+pub(super) fn named<'a>(names: &'a Names, modes: &[Mode]) -> Vec<(&'static str, &'a EventName)> {
+    let all = [
         ("snapshot", &names.snapshot),
         ("patch", &names.patch),
+        ("merge", &names.merge),
+        ("added", &names.added),
+        ("changed", &names.changed),
+        ("removed", &names.removed),
         ("reset", &names.reset),
         ("status", &names.status),
         ("end", &names.end),
-    ]
+    ];
+    let sent = |key| mode_of(key).is_none_or(|mode| modes.contains(&mode));
+    all.into_iter().filter(|(key, _)| sent(key)).collect()
+}
+
+/// The mode without which an event is never sent; none for those that every subscriber may get.
+fn mode_of(event: &str) -> Option<Mode> {
+    match event {
+        "patch" => Some(Mode::Patch),
+        "merge" => Some(Mode::Merge),
+        event if is_item(event) => Some(Mode::Items),
+        _ => None,
+    }
+}
+
+fn is_item(event: &str) -> bool {
+    matches!(event, "added" | "changed" | "removed")
 }
 
 /// Whether EventSource dispatches both under one name: `message` is what it calls the unnamed.

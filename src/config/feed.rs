@@ -11,8 +11,9 @@ use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Document, Feed, Idle, Poll, PollRequest, Upstream};
+use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
 use crate::core::document::View;
+use crate::core::event::Mode;
 use crate::core::json::{Pattern, Pointer, PointerError};
 
 /// The feeds, in the file's order.
@@ -34,8 +35,8 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
     let events = events(&section.section("events", &EVENTS));
     Feed {
         poll: poll(&section.section("poll", &POLL)),
-        document: document(&section.section("document", &DOCUMENT)),
-        deliver: deliver(&section.section("deliver", &DELIVER), &events.names),
+        document: document(&section.section("document", &DOCUMENT), &events),
+        deliver: deliver(&section.section("deliver", &DELIVER), &events),
         path,
         upstream,
         request,
@@ -157,7 +158,7 @@ fn idle(section: &Section<'_>) -> Idle {
     }
 }
 
-fn document(section: &Section<'_>) -> Document {
+fn document(section: &Section<'_>, events: &Events) -> Document {
     let ignore = section
         .find("ignore")
         .map_or_else(Vec::new, |node| node.items());
@@ -182,7 +183,7 @@ fn document(section: &Section<'_>) -> Document {
             .filter_map(|node| pointer(node, Pattern::parse))
             .collect(),
         key,
-        items: Pointer::default(),
+        items: items(section, events),
     };
     Document {
         view,
@@ -191,6 +192,20 @@ fn document(section: &Section<'_>) -> Document {
             .and_then(|node| node.size(1..=1 << 30))
             .unwrap_or(16 << 20),
     }
+}
+
+/// Where the items are, which only one mode asks.
+fn items(section: &Section<'_>, events: &Events) -> Pointer {
+    let Some(node) = section.find("items") else {
+        return Pointer::default();
+    };
+    if !events.modes.contains(&Mode::Items) {
+        node.warning(
+            "`items` is not among `events.modes`, so that nobody is told of items",
+            "add it there, or remove this key",
+        );
+    }
+    pointer(&node, Pointer::parse).unwrap_or_default()
 }
 
 /// Reads a pointer, and keeps a text that came from outside the file out of the message.

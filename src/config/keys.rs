@@ -35,10 +35,11 @@ sections! {
     REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
     POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
         later ["min_interval", "max_interval"];
-    DOCUMENT at "feeds[].document": ["select", "ignore", "key", "max_bytes"] later ["items"];
+    DOCUMENT at "feeds[].document": ["select", "ignore", "key", "items", "max_bytes"] later [];
     EVENTS at "feeds[].events": ["mode", "modes", "names", "history"] later [];
-    NAMES at "feeds[].events.names": ["snapshot", "patch", "reset", "status", "end"]
-        later ["merge", "added", "changed", "removed"];
+    NAMES at "feeds[].events.names": [
+        "snapshot", "patch", "merge", "added", "changed", "removed", "reset", "status", "end"
+    ] later [];
     HISTORY at "feeds[].events.history": ["events", "bytes"] later [];
     DELIVER at "feeds[].deliver": ["retry", "heartbeat", "write_timeout", "end_after", "cors"]
         later ["max_lifetime", "compression"];

@@ -77,7 +77,11 @@ fn the_full_example_differs_from_the_defaults_only_where_it_says_so() {
     let (full_feed, plain_feed) = (&full.feeds[0], &plain.feeds[0]);
     assert_eq!((full.server, full.admin), (plain.server, plain.admin));
     assert_eq!(full_feed.poll, plain_feed.poll);
-    assert_eq!(full_feed.events, plain_feed.events);
+    let (full_events, plain_events) = (&full_feed.events, &plain_feed.events);
+    assert_eq!(full_events.mode, plain_events.mode);
+    assert_eq!(full_events.names, plain_events.names);
+    assert_eq!(full_events.history, plain_events.history);
+    assert_eq!(full_events.modes, Mode::ALL);
     assert_eq!(full_feed.document.max_bytes, plain_feed.document.max_bytes);
     assert_eq!(full_feed.deliver.retry, plain_feed.deliver.retry);
     assert_eq!(
@@ -151,6 +155,25 @@ fn without_patch_among_the_modes_the_first_is_the_standard() {
             .mode,
         Mode::Snapshot
     );
+}
+
+#[test]
+fn what_no_mode_of_the_feed_asks_for_is_warned_of() {
+    let (config, warnings) =
+        one_feed(", document: {items: /rows}, events: {names: {added: new, patch: diff}}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for place in ["feeds[0].document.items", "feeds[0].events.names.added"] {
+        let told = format!("{place} (line 3): `items` is not among `");
+        let found = warnings.iter().any(|warning| warning.starts_with(&told));
+        assert!(found, "{place}: {warnings:?}");
+    }
+    assert_eq!(
+        config.feeds[0].document.view.items.to_string(),
+        "/rows",
+        "it is kept"
+    );
+    let every = ", document: {items: /rows}, events: {modes: [items], names: {added: new}}";
+    assert!(one_feed(every).1.is_empty());
 }
 
 #[test]
