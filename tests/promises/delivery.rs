@@ -50,7 +50,7 @@ fn heartbeats_take_the_place_of_no_event() {
                     assert!(id.expect("an id").ends_with(&format!("-{}", number + 1)));
                     break;
                 }
-                Block::Retry(_) => panic!("no second retry"),
+                other => panic!("nothing else: {other:?}"),
             }
         }
     }

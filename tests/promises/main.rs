@@ -10,6 +10,8 @@ mod cold;
 mod command_line;
 mod delivery;
 mod end;
+mod evolution;
+mod modes;
 mod negotiation;
 mod pass_through;
 mod poll_exchange;

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::PATIENCE;
-use crate::support::client::{Replica, Response, get, raw, resume, subscribe};
+use crate::support::client::{Response, get, raw, resume, subscribe};
 use crate::support::proxy::Proxy;
+use crate::support::replica::Replica;
 use crate::support::stage::{Stage, numbered};
+use crate::support::{Dice, PATIENCE};
 
 const QUICK: &str = ", poll: { interval: 20ms }";
 
@@ -202,19 +203,6 @@ fn a_restarted_proxy_knows_no_position_of_its_former_life() {
     let proxy = Proxy::with_feed(&stage.url(), QUICK);
     for id in &ids {
         expect_reset(&mut resume(proxy.address(), "/feed", id), "unknown_id", 3);
-    }
-}
-
-/// A small generator, so that a failure repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) % n
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::client::{Block, Replica, get, raw, subscribe};
+use crate::support::client::{Block, get, raw, subscribe};
 use crate::support::proxy::Proxy;
+use crate::support::replica::Replica;
 use crate::support::upstream::Upstream;
 
 #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::client::{Replica, Response, subscribe};
+use crate::support::client::{Response, subscribe};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
+use crate::support::replica::Replica;
 use crate::support::stage::{Stage, numbered};
 use crate::support::upstream::{Reply, Upstream};
 

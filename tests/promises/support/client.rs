@@ -18,6 +18,8 @@ pub enum Block {
         data: String,
     },
     Comment,
+    /// An id without an event: nothing is dispatched, the position moves.
+    Id(String),
     Retry(u64),
 }
 
@@ -231,6 +233,9 @@ impl Response {
                 if let Some(retry) = retry {
                     return Some(Block::Retry(retry));
                 }
+                if let Some(id) = id {
+                    return Some(Block::Id(id));
+                }
                 if seen {
                     return Some(Block::Comment);
                 }
@@ -281,7 +286,7 @@ impl Response {
                         value,
                     });
                 }
-                Block::Comment | Block::Retry(_) => {}
+                Block::Comment | Block::Id(_) | Block::Retry(_) => {}
             }
         }
     }
@@ -319,35 +324,4 @@ pub struct Event {
     pub id: Option<String>,
     pub data: String,
     pub value: Value,
-}
-
-/// What a client makes of a feed: the document, kept by an implementation of JSON Patch that is
-/// not ours.
-#[derive(Debug, Default)]
-pub struct Replica {
-    pub document: Option<Value>,
-    pub last_id: Option<String>,
-}
-
-impl Replica {
-    /// Applies an event.
-    ///
-    /// # Panics
-    /// If a patch does not fit.
-    pub fn take(&mut self, event: &Event) {
-        match event.name.as_str() {
-            "snapshot" => self.document = Some(event.value.clone()),
-            "patch" => {
-                let patch: json_patch::Patch =
-                    serde_json::from_value(event.value.clone()).expect("an RFC 6902 array");
-                let document = self.document.as_mut().expect("a document before a patch");
-                json_patch::patch(document, &patch).expect("the patch fits");
-            }
-            "status" | "reset" | "end" => {}
-            name => panic!("an event that nobody announced: {name:?}"),
-        }
-        if event.id.is_some() {
-            self.last_id.clone_from(&event.id);
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod proxy;
+pub mod replica;
 pub mod stage;
 pub mod upstream;
 
@@ -32,4 +33,18 @@ pub fn ended(child: &mut Child) -> ExitStatus {
         status.is_some()
     });
     status.expect("it ended")
+}
+
+/// A small generator, so that a failure repeats.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % n
+    }
 }
