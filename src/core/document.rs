@@ -292,6 +292,37 @@ mod tests {
     }
 
     #[test]
+    fn only_the_forms_that_are_wanted_are_made() {
+        let mut document = Document::new(View::default());
+        let forms = |document: &mut Document, n: u8| {
+            let body = format!(
+                r#"{{"n":{n},"text":"long enough for every form to pay, whatever is told of n"}}"#
+            );
+            match document.observe(body.into()).unwrap() {
+                Observation::Changed(change) => change.forms(),
+                Observation::Unchanged => unreachable!("another number"),
+            }
+        };
+        assert_eq!(forms(&mut document, 0), Modes::NONE, "the first");
+        assert_eq!(forms(&mut document, 1), Modes::NONE.with(Mode::Patch));
+        let all: Modes = [Mode::Patch, Mode::Merge, Mode::Items]
+            .into_iter()
+            .collect();
+        for (n, wanted) in [
+            Modes::NONE,
+            Modes::NONE.with(Mode::Merge),
+            Modes::NONE.with(Mode::Items),
+            all,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            document.want(wanted.with(Mode::Snapshot));
+            assert_eq!(forms(&mut document, n as u8 + 2), wanted);
+        }
+    }
+
+    #[test]
     fn another_writing_of_the_same_document_is_no_change() {
         let mut document = Document::new(View::default());
         observe(&mut document, r#"{"a":1,"b":"é"}"#);

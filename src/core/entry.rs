@@ -156,3 +156,41 @@ impl Form {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::id::Epoch;
+    use super::*;
+
+    #[test]
+    fn each_form_is_framed_once_and_costs_the_same_afterwards() {
+        let event = |data: &'static str| ItemEvent {
+            kind: ItemKind::Added,
+            data: data.into(),
+        };
+        let (mut document, mut entry) = Entry::split(Change {
+            snapshot: Bytes::from("[1,2]").into(),
+            patch: Some("[]".into()),
+            merge: Some("{}".into()),
+            items: Some(vec![event("1"), event("22")]),
+        });
+        let (names, cost) = (Names::default(), entry.cost());
+        assert_eq!(cost, 3 * BLOCK_OVERHEAD + 2 + 2 + 3);
+        let id = EventId {
+            epoch: Epoch::from_random(1),
+            sequence: 1,
+        };
+        let check = |payload: &mut Payload, size| {
+            assert_eq!(payload.size(), size);
+            let (first, second) = (payload.frame(&names, id), payload.frame(&names, id));
+            assert!(Arc::ptr_eq(&first, &second));
+            assert_eq!(payload.size(), size);
+        };
+        check(&mut document, 5);
+        for (mode, size) in [(Mode::Patch, 2), (Mode::Merge, 2), (Mode::Items, 3)] {
+            check(entry.form_mut(mode).unwrap(), size);
+        }
+        assert!(entry.form(Mode::Snapshot).is_none());
+        assert_eq!(entry.cost(), cost);
+    }
+}

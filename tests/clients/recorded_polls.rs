@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::foreign::{Follower, Held, Lines, Process, node, program, python};
 use crate::history::{History, Replay};
 use crate::support::PATIENCE;
-use crate::support::client::{Event, Replica};
+use crate::support::client::Event;
 use crate::support::proxy::Proxy;
+use crate::support::replica::Replica;
 
 /// Followers that disconnect do so after one to this many events.
 const DROP_AFTER: usize = 6;

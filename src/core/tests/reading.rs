@@ -6,16 +6,16 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::core::cursor::{Cursor, Notice, Opening};
-use crate::core::document::Change;
-use crate::core::event::{Mode, Names, ResetReason, State};
+use crate::core::document::{Change, ItemEvent};
+use crate::core::event::{ItemKind, Mode, Names, ResetReason, State};
 use crate::core::id::{Epoch, EventId};
 use crate::core::log::{Bounds, Log};
 use crate::core::sse::{Frame, Framing, Kind};
 
 #[derive(Clone, Debug)]
 enum Operation {
-    /// A change, with a patch of this many bytes or none.
-    Append(Option<usize>),
+    /// A change, in each form with so many bytes or without it.
+    Append(Sizes),
     /// The feed's state becomes this.
     Enter(State),
     /// A reader opens in this mode, knowing nothing or the event this far back from the future's
@@ -27,14 +27,48 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let state = prop::sample::select(&State::ALL[..]);
-    let mode = prop::sample::select(&Mode::STANDARD[..]);
+    let mode = prop::sample::select(&Mode::ALL[..]);
+    let size = || prop::option::weighted(0.8, 4..80_usize);
+    let items = prop::option::weighted(0.8, prop::collection::vec(4..40_usize, 0..4));
     prop_oneof![
-        4 => prop::option::weighted(0.8, 2..80_usize).prop_map(Operation::Append),
+        4 => (size(), size(), items)
+            .prop_map(|(patch, merge, items)| Operation::Append(Sizes { patch, merge, items })),
         2 => state.prop_map(Operation::Enter),
         2 => (mode, prop::option::of(0..15_u64)).prop_map(|(mode, back)| Operation::Open(mode, back)),
         5 => (any::<usize>(), 0..5_usize, any::<bool>())
             .prop_map(|(reader, frames, hold)| Operation::Take(reader, frames, hold)),
     ]
+}
+
+/// The bytes of a change's forms, of each item's event; 4 hold every sequence in brackets.
+#[derive(Clone, Debug, Default)]
+struct Sizes {
+    patch: Option<usize>,
+    merge: Option<usize>,
+    items: Option<Vec<usize>>,
+}
+
+impl Sizes {
+    /// The bytes of its data in one mode, where it has that form.
+    fn of(&self, mode: Mode) -> Option<usize> {
+        match mode {
+            Mode::Patch => self.patch,
+            Mode::Merge => self.merge,
+            Mode::Items => self.items.as_ref().map(|sizes| sizes.iter().sum()),
+            Mode::Snapshot => None,
+        }
+    }
+
+    /// The data that each frame of this mode holds, joined.
+    fn told(&self, mode: Mode, sequence: u64) -> Option<String> {
+        match mode {
+            Mode::Items => {
+                let events = self.items.as_ref()?.iter();
+                Some(events.map(|size| data(sequence, *size)).collect())
+            }
+            mode => Some(data(sequence, self.of(mode)?)),
+        }
+    }
 }
 
 /// A client and what it was told.
@@ -51,8 +85,8 @@ struct Reader {
 struct World {
     log: Log,
     bounds: Bounds,
-    /// The size of the patch to each document, where it has one; the first has none.
-    patches: Vec<Option<usize>>,
+    /// The forms of the change to each document; the first has none.
+    changes: Vec<Sizes>,
     notice: Option<Notice>,
     readers: Vec<Reader>,
 }
@@ -64,8 +98,8 @@ fn document(sequence: u64) -> String {
     format!("\"{:0width$}\"", sequence, width = DOCUMENT - 2)
 }
 
-fn patch(sequence: u64, size: usize) -> String {
-    format!("[{sequence:0size$}]")
+fn data(sequence: u64, size: usize) -> String {
+    format!("[{sequence:0width$}]", width = size - 2)
 }
 
 impl World {
@@ -73,29 +107,41 @@ impl World {
         Self {
             log: Log::new(EPOCH, Names::default(), bounds),
             bounds,
-            patches: Vec::new(),
+            changes: Vec::new(),
             notice: None,
             readers: Vec::new(),
         }
     }
 
     fn newest(&self) -> u64 {
-        self.patches.len() as u64
+        self.changes.len() as u64
     }
 
     fn oldest(&self) -> u64 {
         self.newest() + 1 - self.log.held().0 as u64
     }
 
-    fn append(&mut self, size: Option<usize>) -> Result<(), TestCaseError> {
-        let size = size.filter(|_| self.newest() > 0);
+    fn append(&mut self, sizes: Sizes) -> Result<(), TestCaseError> {
         let sequence = self.newest() + 1;
-        let patch = size.map(|size| Bytes::from(patch(sequence, size)));
-        self.patches.push(patch.as_ref().map(Bytes::len));
+        let sizes = match sequence {
+            1 => Sizes::default(),
+            _ => sizes,
+        };
+        let text = |size: usize| Bytes::from(data(sequence, size));
+        let event = |size: &usize| ItemEvent {
+            kind: ItemKind::Changed,
+            data: text(*size),
+        };
         let id = self.log.append(Change {
-            patch,
-            ..Change::of_snapshot(Bytes::from(document(sequence)).into())
+            snapshot: Bytes::from(document(sequence)).into(),
+            patch: sizes.patch.map(text),
+            merge: sizes.merge.map(text),
+            items: sizes
+                .items
+                .as_ref()
+                .map(|sizes| sizes.iter().map(event).collect()),
         });
+        self.changes.push(sizes);
         prop_assert_eq!(
             id,
             EventId {
@@ -120,9 +166,9 @@ impl World {
         frames.sort_by_key(|frame| Arc::as_ptr(frame));
         frames.dedup_by_key(|frame| Arc::as_ptr(frame));
         let gone = |frame: &&&Arc<Frame>| match (frame.kind(), parse(frame).0) {
-            (Kind::Patch, Some(id)) => id.sequence < self.oldest(),
             (Kind::Snapshot, Some(id)) => id.sequence < self.newest(),
-            _ => false,
+            (_, Some(id)) => id.sequence < self.oldest(),
+            (_, None) => false,
         };
         frames.iter().filter(gone).map(|frame| frame.size()).sum()
     }
@@ -175,10 +221,11 @@ impl World {
         if known + 1 < self.oldest() {
             return Opening::Reset(ResetReason::Expired);
         }
-        let told: Option<usize> = self.patches[known as usize..].iter().copied().sum();
+        let missed = self.changes[known as usize..].iter();
+        let told: Option<usize> = missed.map(|sizes| sizes.of(mode)).sum();
         match told {
             _ if known == self.newest() => Opening::Resumed,
-            Some(bytes) if mode == Mode::Patch && bytes <= DOCUMENT => Opening::Resumed,
+            Some(bytes) if bytes <= DOCUMENT => Opening::Resumed,
             _ => Opening::Condensed,
         }
     }
@@ -231,12 +278,17 @@ impl World {
                 }
                 reader.held = Some(sequence);
             }
-            Kind::Patch => {
+            kind @ (Kind::Patch | Kind::Merge | Kind::Changed | Kind::Id) => {
                 let sequence = id.expect("an id").sequence;
-                prop_assert_eq!(reader.mode, Mode::Patch);
+                let mode = match kind {
+                    Kind::Patch => Mode::Patch,
+                    Kind::Merge => Mode::Merge,
+                    _ => Mode::Items,
+                };
+                prop_assert_eq!(reader.mode, mode);
                 prop_assert_eq!(Some(sequence), reader.held.map(|held| held + 1));
-                let size = self.patches[sequence as usize - 1].expect("a patch");
-                prop_assert_eq!(data, patch(sequence, size - 2));
+                let told = self.changes[sequence as usize - 1].told(mode, sequence);
+                prop_assert_eq!(Some(data), told);
                 self.check_told(reader, sequence)?;
                 reader.held = Some(sequence);
             }
@@ -269,15 +321,15 @@ impl World {
     }
 }
 
+/// The id, and the data of every event joined.
 fn parse(frame: &Frame) -> (Option<EventId>, String) {
     let bytes = frame.bytes(Framing::CloseDelimited);
     let text = std::str::from_utf8(&bytes).expect("text");
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.map(str::trim_start)
-    };
-    let id = field("id:").and_then(|id| EventId::parse(id.as_bytes()));
-    (id, field("data:").unwrap_or_default().to_owned())
+    let field = |name: &'static str| text.lines().filter_map(move |line| line.strip_prefix(name));
+    let id = field("id: ")
+        .next()
+        .and_then(|id| EventId::parse(id.as_bytes()));
+    (id, field("data: ").collect())
 }
 
 proptest! {
@@ -291,7 +343,7 @@ proptest! {
         let mut world = World::new(Bounds { events, bytes });
         for operation in operations {
             match operation {
-                Operation::Append(patch) => world.append(patch)?,
+                Operation::Append(sizes) => world.append(sizes)?,
                 Operation::Enter(state) => world.enter(state),
                 Operation::Open(mode, back) => world.open(mode, back)?,
                 Operation::Take(reader, frames, hold) => world.take(reader, frames, hold)?,

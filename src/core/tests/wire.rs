@@ -130,6 +130,33 @@ proptest! {
     }
 
     #[test]
+    fn only_a_whole_change_moves_the_position(
+        events in prop::collection::vec((name(), json()), 0..5),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let id = EventId { epoch: Epoch::from_random(7), sequence: 3 };
+        let parts: Vec<_> = events
+            .iter()
+            .map(|(name, data)| (Kind::Changed, name, data.as_bytes()))
+            .collect();
+        let frame = Frame::change(&parts, id);
+        prop_assert_eq!(dechunk(&[&frame.bytes(Framing::Chunked), LAST_CHUNK].concat()),
+            Some(frame.bytes(Framing::CloseDelimited).to_vec()));
+        let stream = String::from_utf8(frame.bytes(Framing::CloseDelimited).to_vec()).expect("text");
+        // An event of the client's own shows which id it holds then.
+        let (dispatched, _) = interpret(&format!("{stream}data: x\n\n"));
+        prop_assert_eq!(dispatched.len(), events.len() + 1);
+        prop_assert_eq!(&dispatched[events.len()].2, &id.to_string());
+        for ((_, told, _), (_, data)) in dispatched.iter().zip(&events) {
+            prop_assert_eq!(told, data);
+        }
+        let blocks: Vec<_> = stream.split_inclusive("\n\n").collect();
+        let some = blocks[..cut.index(blocks.len())].concat();
+        let (dispatched, _) = interpret(&some);
+        prop_assert!(dispatched.iter().all(|(_, _, id)| id.is_empty()));
+    }
+
+    #[test]
     fn any_bytes_are_an_id_that_we_wrote_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Some(id) = EventId::parse(&bytes) {
             prop_assert_eq!(id.to_string().into_bytes(), bytes);
