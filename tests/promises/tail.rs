@@ -89,6 +89,44 @@ fn lines_for_scripts_are_json_and_modes_can_be_chosen() {
 }
 
 #[test]
+fn merges_and_items_are_told_like_patches() {
+    let rows = |old: &str, more: &str| {
+        let long = "something long enough to make the other forms pay; ".repeat(5);
+        format!(r#"{{"note": "{long}", "orders": {{"a/b": {{"state": "{old}"}}{more}}}}}"#)
+    };
+    let (upstream, document) = Upstream::with_document(&rows("new", r#", "c": 7"#));
+    let more = ", document: { items: /orders }, events: { modes: [merge, items] }";
+    let proxy = Proxy::with_feed(&upstream.url(), more);
+    let mut merges = Tail::start(&proxy.url("/feed"), &["--mode", "merge"]);
+    let mut items = Tail::start(&proxy.url("/feed"), &["--mode", "items"]);
+    for tail in [&mut merges, &mut items] {
+        assert!(tail.line().starts_with("#1 snapshot, "));
+        tail.line();
+    }
+    *document.lock().unwrap() = rows("paid", r#", "d": {"e": 1}"#);
+    assert!(merges.line().starts_with("#2 merge, "));
+    let mut told: Vec<_> = (0..3).map(|_| merges.line().trim().to_owned()).collect();
+    told.sort();
+    let changed = r#"~ /orders/a~1b/state  "new" -> "paid""#;
+    let expected = [r#"+ /orders/d  {"e":1}"#, "- /orders/c  7", changed];
+    assert_eq!(told, expected);
+
+    let told: Vec<_> = (0..4).map(|_| items.line()).collect();
+    let without_id = |line: &String| line.trim_start_matches("#2").trim().to_owned();
+    let mut plain: Vec<_> = told.iter().map(without_id).collect();
+    plain.sort();
+    let expected = [
+        r#"added "d"  {"e":1}"#,
+        r#"changed "a/b""#,
+        r#"removed "c"  7"#,
+        r#"~ /state  "paid""#,
+    ];
+    assert_eq!(plain, expected);
+    let with_id = told.iter().filter(|line| line.starts_with("#2 "));
+    assert_eq!(with_id.count(), 1, "the last event of the change");
+}
+
+#[test]
 fn a_stream_that_breaks_is_taken_up_again_with_its_last_id() {
     let upstream = Upstream::start(|request| match request.header("last-event-id") {
         None => Reply::Raw(

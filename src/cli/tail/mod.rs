@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Print each event as one line of JSON: {"event", "id", "data"}
     #[arg(long)]
     json: bool,
-    /// The form of changes to ask for: patch or snapshot
+    /// The form of changes to ask for: patch, merge, items or snapshot
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
 }

@@ -14,6 +14,8 @@ const SHOWN: usize = 100;
 pub struct Printer {
     json: bool,
     document: Option<Json>,
+    /// The id of the event before.
+    last_id: String,
 }
 
 impl Printer {
@@ -22,6 +24,7 @@ impl Printer {
         Self {
             json,
             document: None,
+            last_id: String::new(),
         }
     }
 
@@ -44,6 +47,8 @@ impl Printer {
 
     fn told(&mut self, event: &Event) -> String {
         let position = event.id.rsplit('-').next().unwrap_or_default();
+        let is_new = self.last_id != event.id;
+        self.last_id.clone_from(&event.id);
         let size = event.data.len();
         match event.name.as_str() {
             "snapshot" => {
@@ -58,22 +63,49 @@ impl Printer {
                 let text = format!("#{position} patch, {size} bytes");
                 text + &self.patch(&event.data)
             }
+            "merge" => {
+                let text = format!("#{position} merge, {size} bytes");
+                text + &self.merge(&event.data)
+            }
+            // Of the events of one change only the last has an id of its own.
+            name @ ("added" | "changed" | "removed") => match is_new {
+                true => format!("#{position} {name}{}", item(&event.data)),
+                false => format!("{name}{}", item(&event.data)),
+            },
             name => format!("{name} {}", event.data),
         }
     }
 
     /// A line for each operation, each after a line feed.
     fn patch(&mut self, data: &str) -> String {
-        let mut text = String::new();
-        let patch = match Patch::parse(data.as_bytes()) {
-            Ok(patch) => patch,
+        match Patch::parse(data.as_bytes()) {
+            Ok(patch) if self.document.is_some() => self.carry_out(patch),
+            Ok(_) => format!("\n  {data}"),
             Err(error) => {
                 self.note(&error.to_string());
-                return text;
+                String::new()
             }
-        };
-        let Some(document) = &mut self.document else {
+        }
+    }
+
+    /// The same for a merge patch, as the operations that it comes to.
+    fn merge(&mut self, data: &str) -> String {
+        let Some(document) = &self.document else {
             return format!("\n  {data}");
+        };
+        let Ok(merge) = json::parse(data.as_bytes()) else {
+            self.note("this merge patch is not usable");
+            return String::new();
+        };
+        let mut operations = Vec::new();
+        merged(&merge, Some(document), "", &mut operations);
+        self.carry_out(Patch(operations))
+    }
+
+    fn carry_out(&mut self, patch: Patch) -> String {
+        let mut text = String::new();
+        let Some(document) = &mut self.document else {
+            return text;
         };
         for operation in patch.0 {
             let _ = write!(text, "\n  {}", described(&operation, document));
@@ -84,6 +116,63 @@ impl Printer {
             }
         }
         text
+    }
+}
+
+/// What RFC 7396 section 2 makes of `before`, at this path, as operations.
+fn merged(merge: &Json, before: Option<&Json>, path: &str, operations: &mut Vec<Operation>) {
+    let Ok(pointer) = Pointer::parse(path) else {
+        return;
+    };
+    match (merge, before) {
+        (Json::Null, None) => {}
+        (Json::Null, Some(_)) => operations.push(Operation::Remove { path: pointer }),
+        (Json::Object(members), Some(Json::Object(held))) => {
+            for (name, value) in members.iter() {
+                let path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+                merged(value, held.get(name), &path, operations);
+            }
+        }
+        (value, before) => {
+            let (path, value) = (pointer, value.clone());
+            operations.push(match before {
+                Some(_) => Operation::Replace { path, value },
+                None => Operation::Add { path, value },
+            });
+        }
+    }
+}
+
+/// The key and the item, or what changed in it, each after a line feed.
+fn item(data: &str) -> String {
+    let told = json::parse(data.as_bytes()).ok();
+    let member = |name| told.as_ref().and_then(|told| at(told, name));
+    let (Some(key), Some(item)) = (member("/key"), member("/item")) else {
+        return format!(" {data}");
+    };
+    let operations = member("/patch").and_then(|patch| Patch::parse(&patch.encode()).ok());
+    match operations {
+        None => format!(" {}  {}", shown(key), shown(item)),
+        Some(patch) => {
+            let mut text = format!(" {}", shown(key));
+            for operation in patch.0 {
+                let _ = write!(text, "\n  {}", set(&operation));
+            }
+            text
+        }
+    }
+}
+
+fn at<'a>(value: &'a Json, pointer: &str) -> Option<&'a Json> {
+    value.select(&Pointer::parse(pointer).ok()?)
+}
+
+/// An operation on a value that is not at hand.
+fn set(operation: &Operation) -> String {
+    match operation {
+        Operation::Replace { path, value } => format!("~ {path}  {}", shown(value)),
+        Operation::Remove { path } => format!("- {path}"),
+        other => described(other, &Json::Null),
     }
 }
 
