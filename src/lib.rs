@@ -14,7 +14,7 @@
 //! | 4 | the change is given its id | [`backplane`] |
 //! | 5 | it enters the topic's log, and the topic wakes who waits | [`hub::Topic`], [`core::log`] |
 //! | 6 | each subscriber's cursor says which frame is next | [`core::cursor`] |
-//! | 7 | the frame is encoded, once, on first need | [`core::sse`] |
+//! | 7 | the frame is encoded in the subscriber's mode, once, on first need | `core::entry`, [`core::sse`] |
 //! | 8 | the writer writes the shared bytes to the socket | `gateway::writer` |
 //!
 //! The other way, a request becomes a subscriber in [`gateway`]: `negotiate` decides whether it is
@@ -25,7 +25,9 @@
 //!
 //! An *upstream* is a named backend. A *feed* is one configured entry; its live document is a
 //! *topic*, for which one *poller* polls. A *document* is what a poll returned, a *snapshot* the
-//! whole of it as an event, a *patch* the difference between two. An *event id* is an *epoch*, one
+//! whole of it as an event, a *patch* the difference between two. A *mode* is the form in which a
+//! subscriber wants changes; a change is encoded in the modes of those who listen, and of those who
+//! left a moment ago. An *event id* is an *epoch*, one
 //! life of a topic, and a *sequence*. A *subscriber* is one response; it owns a *cursor* into the
 //! topic's log, never a queue.
 //!

@@ -13,4 +13,5 @@ mod demo_page;
 mod json_server;
 mod nginx;
 mod prometheus;
+mod readme;
 mod recorded_polls;
