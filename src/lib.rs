@@ -27,9 +27,8 @@
 //! *topic*, for which one *poller* polls. A *document* is what a poll returned, a *snapshot* the
 //! whole of it as an event, a *patch* the difference between two. A *mode* is the form in which a
 //! subscriber wants changes; a change is encoded in the modes of those who listen, and of those who
-//! left a moment ago. An *event id* is an *epoch*, one
-//! life of a topic, and a *sequence*. A *subscriber* is one response; it owns a *cursor* into the
-//! topic's log, never a queue.
+//! left a moment ago. An *event id* is an *epoch*, one life of a topic, and a *sequence*. A
+//! *subscriber* is one response; it owns a *cursor* into the topic's log, never a queue.
 //!
 //! # Layers
 //!

@@ -64,6 +64,13 @@ pub async fn serve(delivery: Delivery) {
         Ok(never) => match never {},
         Err(closed) => closed,
     };
+    // Whoever is counted as gone demands nothing any more.
+    let Client {
+        stream: _stream,
+        subscription,
+        ..
+    } = client;
+    drop(subscription);
     connection.closed(closed.reason());
 }
 
