@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use pollcast::core::diff::diff;
-use pollcast::core::json::{Json, Patch, parse};
+use pollcast::core::diff::{self, Memory};
+use pollcast::core::json::{Json, Patch, Rules, Tape, parse};
 
 /// Pairs looked at per file; enough to see, few enough for a debug build.
 const PAIRS: usize = 40;
@@ -51,6 +51,14 @@ fn expectation(name: &str) -> (Option<&'static str>, f64) {
         "tampa.ndjson.zst" => (None, 11.0),
         _ => (None, f64::INFINITY),
     }
+}
+
+/// The patch between two documents on their own.
+fn diff(old: &Json, new: &Json, key: Option<&str>, budget: usize) -> Option<Vec<u8>> {
+    let old = Tape::read(old.encode().into()).unwrap();
+    let read = Tape::read_after(new.encode().into(), Some(&old), &Rules::default());
+    let (new, copies) = read.unwrap();
+    diff::diff(&old, &new, &copies, &mut Memory::new(key), budget)
 }
 
 fn share(file: &Path, key: Option<&str>) -> f64 {

@@ -1,7 +1,7 @@
 //! Properties of parsing, diffing and applying, over generated documents.
 
-use pollcast::core::diff::diff;
-use pollcast::core::json::{Json, Patch, parse};
+use pollcast::core::diff::{self, Memory};
+use pollcast::core::json::{Json, Patch, Rules, Tape, parse};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -110,6 +110,14 @@ fn json(text: &str) -> Json {
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
+}
+
+/// The patch between two documents on their own.
+fn diff(old: &Json, new: &Json, key: Option<&str>, budget: usize) -> Option<Vec<u8>> {
+    let old = Tape::read(old.encode().into()).unwrap();
+    let read = Tape::read_after(new.encode().into(), Some(&old), &Rules::default());
+    let (new, copies) = read.unwrap();
+    diff::diff(&old, &new, &copies, &mut Memory::new(key), budget)
 }
 
 /// Checks the diff of two documents, with and without a key, and with the snapshot as budget.

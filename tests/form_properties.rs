@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use pollcast::core::document::{Change, Document, Observation, View};
+use pollcast::core::change::Change;
+use pollcast::core::document::{Document, Observation, View};
 use pollcast::core::event::{ItemKind, Mode};
 use pollcast::core::json::Pointer;
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Backplane;
-use crate::core::document::Change;
+use crate::core::change::Change;
 use crate::core::id::EventId;
 use crate::hub::Topic;
 

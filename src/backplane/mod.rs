@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 pub use memory::Memory;
 
-use crate::core::document::Change;
+use crate::core::change::Change;
 use crate::core::id::EventId;
 use crate::hub::Topic;
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::CliError;
-use crate::core::diff;
-use crate::core::json::{self, ParseError};
+use crate::core::diff::{self, Memory};
+use crate::core::json::{Copies, ParseError, Rules, Tape};
 
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -42,19 +42,22 @@ pub enum DiffError {
 }
 
 pub fn diff(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    let (old, new) = (read(&arguments.old)?, read(&arguments.new)?);
-    let patch = diff::diff(&old, &new, arguments.key.as_deref(), usize::MAX);
+    let rules = Rules::default();
+    let (old, _) = read(&arguments.old, None, &rules)?;
+    let (new, copies) = read(&arguments.new, Some(&old), &rules)?;
+    let mut memory = Memory::new(arguments.key.as_deref());
+    let patch = diff::diff(&old, &new, &copies, &mut memory, usize::MAX);
     let patch = patch.expect("invariant: a patch without a size limit always exists");
     super::print(&format!("{}\n", String::from_utf8_lossy(&patch)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<json::Json, DiffError> {
+fn read(path: &Path, old: Option<&Tape>, rules: &Rules) -> Result<(Tape, Copies), DiffError> {
     let body = std::fs::read(path).map_err(|source| DiffError::Read {
         path: path.to_owned(),
         source,
     })?;
-    json::parse(&body).map_err(|source| DiffError::Parse {
+    Tape::read_after(body.into(), old, rules).map_err(|source| DiffError::Parse {
         path: path.to_owned(),
         source,
     })

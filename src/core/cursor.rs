@@ -174,7 +174,7 @@ fn reset(log: &Log, reason: ResetReason) -> Frame {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::document::{Change, Snapshot};
+    use super::super::change::{Change, Snapshot};
     use super::super::event::Names;
     use super::super::id::Epoch;
     use super::super::log::Bounds;

@@ -3,11 +3,14 @@
 //! Promises that a bad answer never disturbs the good one before it, and that the same answer
 //! twice costs one comparison of bytes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::diff::{diff, items, merge};
-use super::event::{ItemKind, Mode, Modes};
-use super::json::{Json, ParseError, Pattern, Pointer, parse};
+use super::change::{Change, ItemEvent};
+use super::diff::{Items, Memory, diff, merge};
+use super::event::{Mode, Modes};
+use super::json::{Copies, ParseError, Pattern, Pointer, Rules, Tape};
 
 /// Which part of the answers is the document, and how its arrays are matched.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -25,16 +28,14 @@ pub struct View {
 /// The document as of the last accepted answer; nothing before the first.
 #[derive(Debug)]
 pub struct Document {
-    view: View,
+    select: Pointer,
+    /// What is ignored in the whole answer.
+    rules: Rules,
     wanted: Modes,
-    current: Option<Current>,
-}
-
-#[derive(Debug)]
-struct Current {
-    /// The last accepted answer, as it came.
-    body: Bytes,
-    json: Json,
+    /// The last accepted answer.
+    current: Option<Arc<Tape>>,
+    memory: Memory,
+    items: Items,
 }
 
 /// What an accepted answer meant.
@@ -44,93 +45,6 @@ pub enum Observation {
     Unchanged,
     /// The document is another one, or the first.
     Changed(Change),
-}
-
-/// One change, in the forms that were asked for. Every text is compact JSON on one line.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// The whole new document.
-    pub snapshot: Snapshot,
-    /// The RFC 6902 patch from the document before; none for the first document, and where it is
-    /// not wanted or would not be smaller than the snapshot.
-    pub patch: Option<Bytes>,
-    /// The RFC 7396 patch, an object; none also where such a patch cannot say the change.
-    pub merge: Option<Bytes>,
-    /// What became of each item, in the order in which it is told; none also where the change is
-    /// more than that. Empty where the items only stand in another order, which is not told.
-    pub items: Option<Vec<ItemEvent>>,
-}
-
-/// A document, ready to be written. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Snapshot(Bytes);
-
-/// What became of one item: `{"key", "item"}`, and `"patch"` if it changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemEvent {
-    /// What became of it.
-    pub kind: ItemKind,
-    /// The event's data.
-    pub data: Bytes,
-}
-
-impl Change {
-    /// A change that can only be told as the whole document.
-    pub fn of_snapshot(snapshot: Snapshot) -> Self {
-        Self {
-            snapshot,
-            patch: None,
-            merge: None,
-            items: None,
-        }
-    }
-
-    /// The forms that it has besides the snapshot.
-    pub fn forms(&self) -> Modes {
-        let others = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Snapshot);
-        others.filter(|mode| self.size(*mode).is_some()).collect()
-    }
-
-    /// The length of its data in one form, in bytes; none where it does not have it.
-    pub fn size(&self, mode: Mode) -> Option<usize> {
-        match mode {
-            Mode::Patch => self.patch.as_ref().map(Bytes::len),
-            Mode::Merge => self.merge.as_ref().map(Bytes::len),
-            Mode::Items => {
-                let events = self.items.as_ref()?.iter();
-                Some(events.map(|event| event.data.len()).sum())
-            }
-            Mode::Snapshot => Some(self.snapshot.len()),
-        }
-    }
-}
-
-impl From<(ItemKind, Vec<u8>)> for ItemEvent {
-    fn from((kind, data): (ItemKind, Vec<u8>)) -> Self {
-        let data = data.into();
-        Self { kind, data }
-    }
-}
-
-impl Snapshot {
-    /// The length of the text, in bytes.
-    // A document is never empty.
-    #[expect(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The text. To be asked for only when it is needed, and once.
-    pub fn encode(&self) -> Bytes {
-        self.0.clone()
-    }
-}
-
-impl From<Bytes> for Snapshot {
-    /// A document whose text is at hand.
-    fn from(text: Bytes) -> Self {
-        Self(text)
-    }
 }
 
 /// Why an answer cannot become the document. Reads as a sentence for the operator.
@@ -156,6 +70,7 @@ impl Rejected {
             Rejected::Parse(ParseError::NotUtf8 { .. }) => "not_utf8",
             Rejected::Parse(ParseError::Syntax { .. }) => "invalid_json",
             Rejected::Parse(ParseError::TooDeep) => "too_deep",
+            Rejected::Parse(ParseError::TooLarge) => "too_large",
             Rejected::NotFound { .. } => "select",
         }
     }
@@ -165,7 +80,10 @@ impl Document {
     /// Nothing observed yet.
     pub fn new(view: View) -> Self {
         Self {
-            view,
+            rules: Rules::new(&view.select, &view.ignore),
+            memory: Memory::new(view.key.as_deref()),
+            items: Items::new(view.items, view.key.as_deref()),
+            select: view.select,
             wanted: Modes::NONE.with(Mode::Patch),
             current: None,
         }
@@ -176,64 +94,53 @@ impl Document {
         self.wanted = modes;
     }
 
-    /// Takes in an answer's body, decoded. The same bytes as last time are not even parsed.
+    /// Takes in an answer's body, decoded. The same bytes as last time are not even read.
     ///
     /// # Errors
     /// [`Rejected`] where the body holds no document; the one we hold stays.
     pub fn observe(&mut self, body: Bytes) -> Result<Observation, Rejected> {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.body == body)
-        {
+        let old = self.current.as_deref();
+        if old.is_some_and(|old| *old.text() == body) {
             return Ok(Observation::Unchanged);
         }
-        let json = self.view.document(&body)?;
-        if let Some(current) = &mut self.current
-            && current.json == json
-        {
-            current.body = body;
+        let (mut new, copies) = Tape::read_after(body, old, &self.rules)?;
+        if !new.select(&self.select) {
+            return Err(Rejected::NotFound {
+                select: self.select.clone(),
+            });
+        }
+        let is_same = old == Some(&new);
+        let new = Arc::new(new);
+        let old = self.current.replace(Arc::clone(&new));
+        if is_same {
             return Ok(Observation::Unchanged);
         }
-        let mut change = Change::of_snapshot(Bytes::from(json.encode()).into());
-        if let Some(current) = &self.current {
-            self.encode(&current.json, &json, &mut change);
+        let mut change = Change::of_snapshot(Arc::clone(&new).into());
+        if let Some(old) = old {
+            self.encode(&old, &new, &copies, &mut change);
         }
-        self.current = Some(Current { body, json });
         Ok(Observation::Changed(change))
     }
 
     /// Adds the forms that are wanted.
-    fn encode(&self, old: &Json, new: &Json, change: &mut Change) {
-        let (key, budget) = (self.view.key.as_deref(), change.snapshot.len());
+    fn encode(&mut self, old: &Tape, new: &Tape, copies: &Copies, change: &mut Change) {
+        let budget = new.encoded_len();
         if self.wanted.contains(Mode::Patch) {
-            change.patch = diff(old, new, key, budget).map(Bytes::from);
+            let patch = diff(old, new, copies, &mut self.memory, budget);
+            change.patch = patch.map(Bytes::from);
         }
         if self.wanted.contains(Mode::Merge) {
             change.merge = merge(old, new, budget).map(Bytes::from);
         }
         if self.wanted.contains(Mode::Items) {
-            let events = items(old, new, &self.view.items, key, budget);
+            let events = self.items.told(old, new, copies, budget);
             change.items = events.map(|events| events.into_iter().map(ItemEvent::from).collect());
         }
     }
 
     /// The length of the last accepted answer; 0 before the first.
     pub fn body_len(&self) -> usize {
-        self.current
-            .as_ref()
-            .map_or(0, |current| current.body.len())
-    }
-}
-
-impl View {
-    fn document(&self, body: &[u8]) -> Result<Json, Rejected> {
-        let selected = parse(body)?.into_selected(&self.select);
-        let mut json = selected.ok_or_else(|| Rejected::NotFound {
-            select: self.select.clone(),
-        })?;
-        json.ignore(&self.ignore);
-        Ok(json)
+        self.current.as_ref().map_or(0, |tape| tape.text().len())
     }
 }
 
@@ -256,8 +163,8 @@ mod tests {
 
     /// The document that the next one will be compared with.
     fn held(document: &Document) -> Option<String> {
-        let json = document.current.as_ref()?.json.encode();
-        Some(String::from_utf8(json).unwrap())
+        let text = document.current.as_ref()?.encode();
+        Some(String::from_utf8(text.to_vec()).unwrap())
     }
 
     #[test]
@@ -333,7 +240,7 @@ mod tests {
         ] {
             assert_eq!(observe(&mut document, same), None, "{same}");
         }
-        assert_eq!(held(&document).unwrap(), r#"{"a":1,"b":"é"}"#);
+        assert_eq!(held(&document).unwrap(), r#"{"a":10e-1,"b":"é"}"#);
     }
 
     #[test]

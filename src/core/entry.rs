@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::document::{Change, ItemEvent, Snapshot};
+use super::change::{Change, ItemEvent, Snapshot};
 use super::event::{ItemKind, Mode, Names};
 use super::id::EventId;
 use super::sse::{Frame, Kind};

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use super::document::Change;
+use super::change::Change;
 use super::entry::{Entry, Payload};
 use super::event::{Mode, Names};
 use super::id::{Epoch, EventId};

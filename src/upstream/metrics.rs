@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
-use crate::core::document::Change;
+use crate::core::change::Change;
 use crate::core::event::Mode;
 use crate::metrics::Registry;
 

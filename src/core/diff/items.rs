@@ -2,57 +2,111 @@
 
 use std::collections::HashMap;
 
-use super::diff;
-use super::keyed::{Identity, identities};
+use super::between;
+use super::infer::{Identity, sample};
+use super::key::{Id, Key, Keys};
+use super::memory::Memory;
 use crate::core::event::ItemKind;
-use crate::core::json::{Json, Object, Pointer, text};
+use crate::core::json::{Copies, Kind, Pair, Pointer, Tape, Value, pairs};
 
-/// What became of each item of the collection at `at`: the kind and the compact JSON text
-/// `{"key", "item"}`, with `"patch"` (RFC 6902, inside the item) where it changed. Together the
-/// texts are shorter than `budget` bytes. Empty where items only stand in another order.
-///
-/// The collection is an object, whose member names are the keys, or an array of objects in which
-/// the member `key` is a scalar and unique. None where it is neither on one of the sides, where the
-/// documents differ elsewhere, and where the texts would not be shorter.
-pub fn items(
-    old: &Json,
-    new: &Json,
-    at: &Pointer,
-    key: Option<&str>,
-    budget: usize,
-) -> Option<Vec<(ItemKind, Vec<u8>)>> {
-    let (old, new) = only_inside(old, new, at.tokens())?;
-    let mut teller = Teller {
-        told: Vec::new(),
-        key,
-        left: budget.checked_sub(1)?,
-    };
-    match (old, new) {
-        (Json::Object(old), Json::Object(new)) => teller.members(old, new)?,
-        (Json::Array(old), Json::Array(new)) => teller.elements(old, new)?,
-        _ => return None,
+/// Tells of one collection, from one document of a topic to the next.
+#[derive(Debug)]
+pub struct Items {
+    /// Where it is.
+    at: Pointer,
+    /// Of arrays: the key that the user named, or else one that was found.
+    named: Option<Key>,
+    found: Identity,
+    turn: u64,
+    /// What was learnt of the arrays inside items.
+    memory: Memory,
+}
+
+/// What is told of items: the kind, and the compact JSON text `{"key", "item"}`, with `"patch"`
+/// (RFC 6902, inside the item) where it changed.
+type Told = Vec<(ItemKind, Vec<u8>)>;
+
+impl Items {
+    /// The collection at this pointer: an object, whose member names are the keys, or an array of
+    /// objects in which the member `key` is a scalar and unique. Without `key` one is looked for.
+    pub fn new(at: Pointer, key: Option<&str>) -> Self {
+        Self {
+            at,
+            named: key.map(Key::named),
+            found: Identity::default(),
+            turn: 0,
+            memory: Memory::new(key),
+        }
     }
-    Some(teller.told)
+
+    /// What became of each item. Together the texts are shorter than `budget` bytes. Empty where
+    /// items only stand in another order.
+    ///
+    /// None where there is no such collection on one of the sides, where its key was only found
+    /// now, where the documents differ elsewhere, and where the texts would not be shorter.
+    pub fn told(&mut self, old: &Tape, new: &Tape, copies: &Copies, budget: usize) -> Option<Told> {
+        self.turn += 1;
+        self.memory.begin();
+        let (old, new) = only_inside(old.root(), new.root(), self.at.tokens())?;
+        let key = match (old.kind(), new.kind()) {
+            (Kind::Object, Kind::Object) => None,
+            (Kind::Array, Kind::Array) => Some(self.key(old, new)?),
+            _ => return None,
+        };
+        let mut teller = Teller {
+            told: Vec::new(),
+            copies,
+            memory: &mut self.memory,
+            left: budget.checked_sub(1)?,
+        };
+        match key {
+            None => teller.members(old, new)?,
+            Some(key) => teller.elements(old, new, &key)?,
+        }
+        Some(teller.told)
+    }
+
+    /// The key of an array's elements. One that was not there at the last change is for the next:
+    /// a client learns of it by a whole document.
+    fn key(&mut self, old: Value<'_>, new: Value<'_>) -> Option<Key> {
+        if self.named.is_some() {
+            return self.named.clone();
+        }
+        let (olds, news): (Vec<Value>, Vec<Value>) =
+            (old.children().collect(), new.children().collect());
+        if let Some(key) = self.found.key() {
+            if ids(&olds, key).is_some() && ids(&news, key).is_some() {
+                return Some(key.clone());
+            }
+            self.found.abandon();
+        }
+        if self.found.is_due(self.turn) {
+            self.found
+                .infer(sample(&olds, 0), sample(&news, 0), self.turn);
+        }
+        None
+    }
 }
 
 /// The values at the pointer; none unless they are all that differs.
 fn only_inside<'a>(
-    old: &'a Json,
-    new: &'a Json,
+    old: Value<'a>,
+    new: Value<'a>,
     tokens: &[String],
-) -> Option<(&'a Json, &'a Json)> {
+) -> Option<(Value<'a>, Value<'a>)> {
     let Some((token, rest)) = tokens.split_first() else {
         return Some((old, new));
     };
     let (inner_old, inner_new) = (old.child(token)?, new.child(token)?);
-    let same_elsewhere = match (old, new) {
-        (Json::Object(old), Json::Object(new)) => {
-            let mut others = old.iter().filter(|(name, _)| ***name != *token.as_str());
-            old.len() == new.len() && others.all(|(name, value)| new.get(name) == Some(value))
-        }
-        (Json::Array(old), Json::Array(new)) => {
-            let mut pairs = old.iter().zip(new);
-            old.len() == new.len() && pairs.all(|(a, b)| a == b || std::ptr::eq(a, inner_old))
+    let same_elsewhere = match (old.kind(), new.kind()) {
+        (Kind::Object, Kind::Object) => pairs(old, new).all(|pair| match pair {
+            Pair::Both(a, b) => a.is(inner_old) || a == b,
+            Pair::Gone(_) | Pair::New(_) => false,
+        }),
+        (Kind::Array, Kind::Array) => {
+            let mut pairs = old.children().zip(new.children());
+            old.children().count() == new.children().count()
+                && pairs.all(|(a, b)| a.is(inner_old) || a == b)
         }
         _ => false,
     };
@@ -61,48 +115,56 @@ fn only_inside<'a>(
 }
 
 struct Teller<'a> {
-    told: Vec<(ItemKind, Vec<u8>)>,
-    /// Of arrays of objects; of those inside items, too.
-    key: Option<&'a str>,
+    told: Told,
+    copies: &'a Copies,
+    memory: &'a mut Memory,
     /// How many bytes may still be told.
     left: usize,
 }
 
 impl Teller<'_> {
-    fn members(&mut self, old: &Object, new: &Object) -> Option<()> {
-        let quoted = |name: &str| {
-            let mut key = Vec::new();
-            text(name, &mut key);
-            key
-        };
-        for (name, item) in old {
-            if !new.contains_key(name) {
-                self.tell(ItemKind::Removed, &quoted(name), item, None)?;
+    fn members(&mut self, old: Value<'_>, new: Value<'_>) -> Option<()> {
+        let all: Vec<Pair> = pairs(old, new).collect();
+        for pair in &all {
+            if let Pair::Gone(item) = pair {
+                self.tell(ItemKind::Removed, &item.name().shortest(), *item, None)?;
             }
         }
-        for (name, item) in new {
-            self.compare(&quoted(name), old.get(name), item)?;
+        for pair in all {
+            match pair {
+                Pair::Gone(_) => {}
+                Pair::Both(before, item) => {
+                    self.compare(&item.name().shortest(), Some(before), item)?;
+                }
+                Pair::New(item) => self.compare(&item.name().shortest(), None, item)?,
+            }
         }
         Some(())
     }
 
-    fn elements(&mut self, old: &[Json], new: &[Json]) -> Option<()> {
-        let key = self.key?;
-        let (olds, news) = (identities(old, key)?, identities(new, key)?);
-        let known = |item, by: &HashMap<Identity<'_>, usize>| by.get(&identity(item, key)).copied();
-        for item in old {
-            if known(item, &news).is_none() {
-                self.tell(ItemKind::Removed, &written(item, key), item, None)?;
+    fn elements(&mut self, old: Value<'_>, new: Value<'_>, key: &Key) -> Option<()> {
+        let (olds, news): (Vec<Value>, Vec<Value>) =
+            (old.children().collect(), new.children().collect());
+        let (old_ids, new_ids) = (ids(&olds, key)?, ids(&news, key)?);
+        let mut places = HashMap::with_capacity(olds.len());
+        places.extend(old_ids.iter().zip(&olds));
+        for id in &new_ids {
+            places.remove(id);
+        }
+        for (id, item) in old_ids.iter().zip(&olds) {
+            if places.contains_key(id) {
+                self.tell(ItemKind::Removed, &id.encode(), *item, None)?;
             }
         }
-        for item in new {
-            let before = known(item, &olds).map(|index| &old[index]);
-            self.compare(&written(item, key), before, item)?;
+        places.clear();
+        places.extend(old_ids.iter().zip(&olds));
+        for (id, item) in new_ids.iter().zip(&news) {
+            self.compare(&id.encode(), places.get(id).map(|before| **before), *item)?;
         }
         Some(())
     }
 
-    fn compare(&mut self, key: &[u8], before: Option<&Json>, item: &Json) -> Option<()> {
+    fn compare(&mut self, key: &[u8], before: Option<Value<'_>>, item: Value<'_>) -> Option<()> {
         match before {
             None => self.tell(ItemKind::Added, key, item, None),
             Some(before) if before == item => Some(()),
@@ -115,16 +177,18 @@ impl Teller<'_> {
         &mut self,
         kind: ItemKind,
         key: &[u8],
-        item: &Json,
-        before: Option<&Json>,
+        item: Value<'_>,
+        before: Option<Value<'_>>,
     ) -> Option<()> {
+        // Asked first, so that a large item is not written in vain.
+        self.left.checked_sub(key.len() + item.len())?;
         let mut data = br#"{"key":"#.to_vec();
         data.extend_from_slice(key);
         data.extend_from_slice(br#","item":"#);
         item.encode_into(&mut data);
         if let Some(before) = before {
             data.extend_from_slice(br#","patch":"#);
-            data.extend(diff(before, item, self.key, usize::MAX)?);
+            data.extend(between(before, item, self.copies, self.memory, usize::MAX)?);
         }
         data.push(b'}');
         self.left = self.left.checked_sub(data.len())?;
@@ -133,18 +197,13 @@ impl Teller<'_> {
     }
 }
 
-fn identity<'a>(item: &'a Json, key: &str) -> Identity<'a> {
-    let value = member(item, key);
-    Identity::of(value).expect("invariant: every element was found to have an identity")
-}
-
-fn written(item: &Json, key: &str) -> Vec<u8> {
-    member(item, key).encode()
-}
-
-fn member<'a>(item: &'a Json, key: &str) -> &'a Json {
-    item.child(key)
-        .expect("invariant: every element was found to have the key")
+/// What identifies each element; none unless everyone has a key of its own.
+fn ids<'a>(items: &[Value<'a>], key: &Key) -> Option<Vec<Id<'a>>> {
+    let mut keys = Keys::new(key);
+    let ids: Option<Vec<Id>> = items.iter().map(|item| keys.id(*item)).collect();
+    let ids = ids?;
+    let different: std::collections::HashSet<&Id> = ids.iter().collect();
+    (different.len() == ids.len()).then_some(ids)
 }
 
 #[cfg(test)]
@@ -297,16 +356,37 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_arrays_cannot_be_told() {
+    fn a_key_that_was_not_named_is_found_and_told_after_a_whole_document() {
         let mut document = Document::new(View::default());
         document.want(Modes::NONE.with(Mode::Items));
-        for n in 1..3 {
-            let body = format!(r#"[{STAYS},{{"id":{n}}}]"#);
+        let mut told = Vec::new();
+        for (a, b) in [(1, 1), (2, 1), (2, 2), (2, 3)] {
+            let row = |place: &str, n: u8| format!(r#"{{"at":"{place}","unit":"kW","n":{n}}}"#);
+            let others = ["west", "east", "centre", "coast"].map(|place| row(place, 0));
+            let body = format!(
+                "[{},{},{}]",
+                row("north", a),
+                row("south", b),
+                others.join(",")
+            );
             let Observation::Changed(change) = document.observe(body.into()).unwrap() else {
                 panic!("no change");
             };
-            assert_eq!(change.items, None);
+            told.push(change.items.map(|events| events[0].data.clone()));
         }
+        assert_eq!(told[..2], [None, None]);
+        assert!(
+            told[2]
+                .as_ref()
+                .unwrap()
+                .starts_with(br#"{"key":"south","item""#)
+        );
+        assert!(
+            told[3]
+                .as_ref()
+                .unwrap()
+                .starts_with(br#"{"key":"south","item""#)
+        );
     }
 
     #[test]

@@ -1,37 +1,42 @@
 //! What changed between two documents, as an RFC 7396 merge patch.
 
-use crate::core::json::{Json, Object, text};
+use crate::core::json::{Kind, Name, Pair, Tape, Value, pairs};
 
 /// The RFC 7396 patch from `old` to `new` as compact JSON text, shorter than `budget` bytes.
 ///
 /// None where none is shorter, and where none can say the change: one of the two is no object, or
 /// a member becomes `null`, which would remove it. (A `null` in an array is fine: arrays are
 /// replaced whole.)
-pub fn merge(old: &Json, new: &Json, budget: usize) -> Option<Vec<u8>> {
-    let (Json::Object(old), Json::Object(new)) = (old, new) else {
+pub fn merge(old: &Tape, new: &Tape, budget: usize) -> Option<Vec<u8>> {
+    let (old, new) = (old.root(), new.root());
+    if old.kind() != Kind::Object || new.kind() != Kind::Object {
         return None;
-    };
+    }
     let mut out = Vec::new();
     object(old, new, budget, &mut out)?;
     (out.len() < budget).then_some(out)
 }
 
-fn object(old: &Object, new: &Object, budget: usize, out: &mut Vec<u8>) -> Option<()> {
+fn object(old: Value<'_>, new: Value<'_>, budget: usize, out: &mut Vec<u8>) -> Option<()> {
     let mut separator = b'{';
-    for name in old.keys().filter(|name| !new.contains_key(*name)) {
-        member(name, &mut separator, out);
-        out.extend_from_slice(b"null");
-    }
-    for (name, value) in new {
-        let before = old.get(name);
-        if before == Some(value) {
-            continue;
-        }
-        member(name, &mut separator, out);
-        match (before, value) {
-            (Some(Json::Object(old)), Json::Object(new)) => object(old, new, budget, out)?,
-            _ if says_null(value) => return None,
-            _ => value.encode_into(out),
+    for pair in pairs(old, new) {
+        match pair {
+            Pair::Gone(old) => {
+                member(old.name(), &mut separator, out);
+                out.extend_from_slice(b"null");
+            }
+            Pair::Both(old, new) if old == new => {}
+            Pair::Both(old, new) if [old, new].iter().all(|value| value.kind() == Kind::Object) => {
+                member(new.name(), &mut separator, out);
+                object(old, new, budget, out)?;
+            }
+            Pair::Both(_, new) | Pair::New(new) => {
+                member(new.name(), &mut separator, out);
+                if says_null(new) || out.len() + new.len() >= budget {
+                    return None;
+                }
+                new.encode_into(out);
+            }
         }
         if out.len() >= budget {
             return None;
@@ -44,17 +49,17 @@ fn object(old: &Object, new: &Object, budget: usize, out: &mut Vec<u8>) -> Optio
     Some(())
 }
 
-fn member(name: &str, separator: &mut u8, out: &mut Vec<u8>) {
+fn member(name: Name<'_>, separator: &mut u8, out: &mut Vec<u8>) {
     out.push(std::mem::replace(separator, b','));
-    text(name, out);
+    out.extend_from_slice(&name.shortest());
     out.push(b':');
 }
 
 /// Whether a merge patch would take something in this value for a removal.
-fn says_null(value: &Json) -> bool {
-    match value {
-        Json::Null => true,
-        Json::Object(members) => members.values().any(says_null),
+fn says_null(value: Value<'_>) -> bool {
+    match value.kind() {
+        Kind::Null => true,
+        Kind::Object => value.children().any(says_null),
         _ => false,
     }
 }

@@ -2,6 +2,9 @@
 
 /// Which of `positions`, all different, form a longest increasing subsequence. O(n log n).
 pub(super) fn in_order(positions: &[usize]) -> Vec<bool> {
+    if positions.is_sorted() {
+        return vec![true; positions.len()];
+    }
     // ends[k]: the entry with the smallest position that ends an increasing run of length k + 1.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(positions.len());

@@ -1,8 +1,6 @@
 //! The patch under construction, as text, with a bound on its length.
 
-use std::io::Write as _;
-
-use crate::core::json::{Json, text};
+use crate::core::json::{Name, Value};
 
 /// The patch has reached its limit. What was written since the last mark is to be rewound.
 #[derive(Debug)]
@@ -32,9 +30,11 @@ pub(super) struct Parent(usize);
 impl Writer {
     /// An empty patch of at most `limit` bytes, its closing bracket not counted.
     pub(super) fn new(limit: usize) -> Self {
+        let mut out = Vec::with_capacity(limit.min(ROOM));
+        out.push(b'[');
         Self {
-            out: vec![b'['],
-            path: Vec::new(),
+            out,
+            path: Vec::with_capacity(64),
             limit,
         }
     }
@@ -67,16 +67,22 @@ impl Writer {
     }
 
     /// Goes down to a member; the name is escaped by RFC 6901 section 3 and as a JSON string.
-    pub(super) fn enter(&mut self, name: &str) -> Parent {
+    pub(super) fn enter(&mut self, name: Name<'_>) -> Parent {
         let parent = Parent(self.path.len());
-        if name.contains(['~', '/']) {
-            text(&name.replace('~', "~0").replace('/', "~1"), &mut self.path);
-        } else {
-            text(name, &mut self.path);
+        self.path.push(b'/');
+        let name = name.shortest();
+        let name = &name[1..name.len() - 1];
+        if !name.contains(&b'~') && !name.contains(&b'/') {
+            self.path.extend_from_slice(name);
+            return parent;
         }
-        // The opening quote becomes the slash, the closing quote goes.
-        self.path[parent.0] = b'/';
-        self.path.pop();
+        for byte in name {
+            match byte {
+                b'~' => self.path.extend_from_slice(b"~0"),
+                b'/' => self.path.extend_from_slice(b"~1"),
+                byte => self.path.push(*byte),
+            }
+        }
         parent
     }
 
@@ -92,13 +98,13 @@ impl Writer {
     }
 
     /// Inserts `value` at the path.
-    pub(super) fn add(&mut self, value: &Json) -> Result<(), Full> {
+    pub(super) fn add(&mut self, value: Value<'_>) -> Result<(), Full> {
         self.begin(br#"{"op":"add","path":""#);
         self.end_with(value)
     }
 
     /// Puts `value` in the place of what is at the path.
-    pub(super) fn replace(&mut self, value: &Json) -> Result<(), Full> {
+    pub(super) fn replace(&mut self, value: Value<'_>) -> Result<(), Full> {
         self.begin(REPLACE);
         self.end_with(value)
     }
@@ -122,11 +128,11 @@ impl Writer {
     }
 
     /// The length after [`Writer::replace`] with `value`, if that is within the limit.
-    pub(super) fn len_after_replace(&self, value: &Json) -> Option<usize> {
+    pub(super) fn len_after_replace(&self, value: Value<'_>) -> Option<usize> {
         let comma = usize::from(self.out.len() > 1);
         let fixed = comma + REPLACE.len() + self.path.len() + VALUE.len() + 1;
-        let len = self.out.len() + fixed;
-        Some(len + value.encoded_len(self.limit.checked_sub(len)?)?)
+        let len = self.out.len() + fixed + value.len();
+        (len <= self.limit).then_some(len)
     }
 
     fn begin(&mut self, head: &[u8]) {
@@ -137,11 +143,12 @@ impl Writer {
         self.out.extend_from_slice(&self.path);
     }
 
-    fn end_with(&mut self, value: &Json) -> Result<(), Full> {
+    fn end_with(&mut self, value: Value<'_>) -> Result<(), Full> {
         self.out.extend_from_slice(VALUE);
         // Asked first, so that a large value is not written only to be rewound.
-        let room = self.limit.saturating_sub(self.out.len() + 1);
-        value.encoded_len(room).ok_or(Full)?;
+        if self.out.len() + value.len() + 1 > self.limit {
+            return Err(Full);
+        }
         value.encode_into(&mut self.out);
         self.out.push(b'}');
         self.check()
@@ -156,9 +163,25 @@ impl Writer {
     }
 }
 
+/// What most patches fit in, in bytes.
+const ROOM: usize = 4096;
+
 const REPLACE: &[u8] = br#"{"op":"replace","path":""#;
 const VALUE: &[u8] = br#"","value":"#;
 
+/// Appends a pointer's step to an element.
 fn number(out: &mut Vec<u8>, index: usize) {
-    write!(out, "/{index}").expect("invariant: a Vec grows");
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = index;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push(b'/');
+    out.extend_from_slice(&digits[at..]);
 }

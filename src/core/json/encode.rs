@@ -77,6 +77,13 @@ pub(in crate::core) fn text(string: &str, out: &mut Vec<u8>) {
         .expect("invariant: a string has a JSON form and a Vec grows");
 }
 
+/// `string` as a JSON string, quotes included.
+pub(in crate::core) fn quoted(string: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(string.len() + 2);
+    text(string, &mut out);
+    out
+}
+
 /// The length of what [`text`] appends.
 fn text_len(string: &str) -> usize {
     let escapes = string.bytes().map(|byte| match byte {

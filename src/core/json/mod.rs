@@ -6,13 +6,12 @@
 //! of members makes no difference. Must never hand a body to a reader that knows magic member
 //! names, and never recurse deeper than [`MAX_DEPTH`] on a body's behalf.
 mod apply;
-mod digest;
 mod encode;
-mod ignore;
 mod number;
 mod parse;
 mod patch;
 mod pointer;
+mod tape;
 
 pub use apply::{ApplyError, Refusal};
 pub use number::Number;
@@ -20,7 +19,9 @@ pub use parse::{MAX_DEPTH, ParseError, parse};
 pub use patch::{Operation, Patch, PatchError};
 pub use pointer::{Pattern, PatternToken, Pointer, PointerError};
 
-pub(super) use encode::text;
+pub(super) use encode::{quoted, text};
+pub use tape::{Copies, Rules, Tape};
+pub(super) use tape::{Kind, Name, Pair, Value, pairs};
 
 use indexmap::IndexMap;
 
@@ -60,12 +61,6 @@ impl Json {
     /// As [`Json::select`], to change it in place.
     pub fn select_mut(&mut self, pointer: &Pointer) -> Option<&mut Json> {
         self.walk_mut(pointer.tokens())
-    }
-
-    /// Keeps the value at `pointer` and drops the rest; none where a step leads nowhere.
-    pub fn into_selected(mut self, pointer: &Pointer) -> Option<Json> {
-        let selected = self.select_mut(pointer)?;
-        Some(std::mem::replace(selected, Json::Null))
     }
 
     /// The member of this name, or the element at this index, RFC 6901 section 4.

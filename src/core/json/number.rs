@@ -44,6 +44,14 @@ impl Hash for Number {
     }
 }
 
+/// Whether two texts that follow the number grammar of RFC 8259 mean the same.
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    match (std::str::from_utf8(a), std::str::from_utf8(b)) {
+        (Ok(a), Ok(b)) => Value::of(a) == Value::of(b),
+        _ => false,
+    }
+}
+
 /// What a number's text means, in a form in which equal numbers are equal.
 #[derive(PartialEq)]
 enum Value<'a> {

@@ -36,6 +36,9 @@ pub enum ParseError {
         /// What is wrong there.
         problem: String,
     },
+    /// More than 4 GiB.
+    #[error("larger than 4 GiB")]
+    TooLarge,
     /// More than [`MAX_DEPTH`] arrays and objects inside one another.
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,

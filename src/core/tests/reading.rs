@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use crate::core::change::{Change, ItemEvent};
 use crate::core::cursor::{Cursor, Notice, Opening};
-use crate::core::document::{Change, ItemEvent};
 use crate::core::event::{ItemKind, Mode, Names, ResetReason, State};
 use crate::core::id::{Epoch, EventId};
 use crate::core::log::{Bounds, Log};

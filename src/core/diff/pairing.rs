@@ -1,0 +1,203 @@
+//! Which old element each new element of an array is.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::core::json::Value;
+
+use super::align::align;
+use super::arrays::Middle;
+use super::key::{Key, Keys, Token, Tokens};
+use super::order::in_order;
+
+/// Elements of at least this many bytes are moved rather than said again.
+const WORTH_MOVING: usize = 48;
+
+/// A guess at what became of each element. No element is in two pairs.
+pub(super) struct Pairing {
+    /// By new index: the old index, none for an added element.
+    pub(super) origin: Vec<Option<usize>>,
+    /// By old index: the new index, none for a removed element.
+    pub(super) target: Vec<Option<usize>>,
+    /// By new index: whether it is of those that keep their order.
+    pub(super) stays: Vec<bool>,
+}
+
+impl Pairing {
+    /// Whether every element stays where it is.
+    pub(super) fn is_straight(&self) -> bool {
+        self.target.len() == self.origin.len()
+            && (self.origin.iter().enumerate()).all(|(i, origin)| *origin == Some(i))
+    }
+
+    fn none(old: usize, new: usize) -> Self {
+        Self {
+            origin: vec![None; new],
+            target: vec![None; old],
+            stays: Vec::new(),
+        }
+    }
+
+    fn pair(&mut self, old: usize, new: usize) {
+        self.origin[new] = Some(old);
+        self.target[old] = Some(new);
+    }
+
+    /// The first with the first while there are both.
+    pub(super) fn by_index(old: usize, new: usize) -> Self {
+        let mut pairing = Self::none(old, new);
+        (0..old.min(new)).for_each(|i| pairing.pair(i, i));
+        pairing.stays = vec![true; new];
+        pairing
+    }
+
+    /// Copies, then elements with the same key; where one occurs several times, in their order.
+    /// None unless nearly every element has a key of its own.
+    pub(super) fn by_key(middle: &Middle<'_, '_>, key: &Key) -> Option<Self> {
+        let (old, new) = (middle.old, middle.new);
+        let mut pairing = Self::none(old.len(), new.len());
+        for (i, twin) in middle.twins.iter().enumerate() {
+            if let Some(twin) = twin.filter(|twin| pairing.target[*twin].is_none()) {
+                pairing.pair(twin, i);
+            }
+        }
+        let (mut old_keys, mut new_keys) = (Keys::new(key), Keys::new(key));
+        let mut next = 0;
+        for (j, item) in new.iter().enumerate() {
+            // Mostly it is the one after the last one found; the others are looked up below.
+            match pairing.origin[j] {
+                Some(i) => next = i + 1,
+                None if pairing.target.get(next) == Some(&None)
+                    && old_keys.same(old[next], &mut new_keys, *item) =>
+                {
+                    pairing.pair(next, j);
+                    next += 1;
+                }
+                None => {}
+            }
+        }
+        let left_over = |pairs: &[Option<usize>]| -> Vec<usize> {
+            (0..pairs.len()).filter(|i| pairs[*i].is_none()).collect()
+        };
+        let (olds, news) = (left_over(&pairing.target), left_over(&pairing.origin));
+        let tokens = Tokens::default();
+        let of = |keys: &mut Keys, items: &[Value], places: &[usize]| -> Vec<Option<Token>> {
+            places
+                .iter()
+                .map(|i| keys.token(items[*i], &tokens))
+                .collect()
+        };
+        let old_tokens = of(&mut old_keys, old, &olds);
+        let new_tokens = of(&mut new_keys, new, &news);
+        let missing = |keys: &[Option<Token>]| keys.iter().filter(|key| key.is_none()).count();
+        let (pairs, doubles) = equal(&old_tokens, &new_tokens);
+        let bad = missing(&old_tokens).max(missing(&new_tokens)) + doubles;
+        if 4 * bad > old.len().min(new.len()) {
+            return None;
+        }
+        for (i, j) in pairs {
+            pairing.pair(olds[i], news[j]);
+        }
+        Some(pairing.settle())
+    }
+
+    /// Equal elements in the same order on both sides; then equal ones that are somewhere else.
+    pub(super) fn by_content(old: &[Value<'_>], new: &[Value<'_>]) -> Self {
+        let tokens = Tokens::default();
+        let of = |items: &[Value]| -> Vec<Option<Token>> {
+            items
+                .iter()
+                .map(|item| Some(tokens.content(*item)))
+                .collect()
+        };
+        let (old_tokens, new_tokens) = (of(old), of(new));
+        let mut numbers = HashMap::new();
+        let mut numbered = |tokens: &[Option<Token>]| -> Vec<u32> {
+            let mut number = |token: &Option<Token>| {
+                let next = numbers.len() as u32;
+                *numbers.entry(*token).or_insert(next)
+            };
+            tokens.iter().map(&mut number).collect()
+        };
+        let (before, after) = (numbered(&old_tokens), numbered(&new_tokens));
+        let mut pairing = Self::none(old.len(), new.len());
+        let (mut old_at, mut new_at) = (0, 0);
+        let end = (old.len(), new.len());
+        let hunks = align(&before, &after);
+        let ends = hunks.iter().map(|hunk| (hunk.old.start, hunk.new.start));
+        let starts = hunks.iter().map(|hunk| (hunk.old.end, hunk.new.end));
+        for ((old_end, _), next) in ends.chain([end]).zip(starts.chain([end])) {
+            for i in 0..old_end - old_at {
+                pairing.pair(old_at + i, new_at + i);
+            }
+            (old_at, new_at) = next;
+        }
+        let is_large = |i: &usize| new[*i].raw().len() >= WORTH_MOVING;
+        let news: Vec<Option<Token>> = (0..new.len())
+            .map(|i| new_tokens[i].filter(|_| pairing.origin[i].is_none() && is_large(&i)))
+            .collect();
+        let olds: Vec<Option<Token>> = (0..old.len())
+            .map(|i| old_tokens[i].filter(|_| pairing.target[i].is_none()))
+            .collect();
+        for (i, j) in equal(&olds, &news).0 {
+            pairing.pair(i, j);
+        }
+        pairing.settle()
+    }
+
+    /// Finds the longest run of elements that keep their order, and pairs what is left over on
+    /// both sides between them: changing one into the other is never dearer than taking one out
+    /// and putting the other in.
+    fn settle(mut self) -> Self {
+        let survivors: Vec<usize> = self.target.iter().flatten().copied().collect();
+        let in_order = in_order(&survivors);
+        self.stays = vec![false; self.origin.len()];
+        let (mut old_at, mut new_at) = (0, 0);
+        let stayers = survivors.iter().zip(in_order).filter(|(_, stays)| *stays);
+        let ends = stayers.map(|(new, _)| (self.origin[*new].unwrap_or(0), *new));
+        let ends: Vec<(usize, usize)> = ends.collect();
+        for (old_end, new_end) in ends
+            .into_iter()
+            .chain([(self.target.len(), self.origin.len())])
+        {
+            while old_at < old_end && new_at < new_end {
+                if self.target[old_at].is_some() {
+                    old_at += 1;
+                } else if self.origin[new_at].is_some() {
+                    new_at += 1;
+                } else {
+                    self.pair(old_at, new_at);
+                    self.stays[new_at] = true;
+                }
+            }
+            (old_at, new_at) = (old_end + 1, new_end + 1);
+            if let Some(stays) = self.stays.get_mut(new_end) {
+                *stays = true;
+            }
+        }
+        self
+    }
+}
+
+/// Pairs equal tokens, each in one pair at most; and says how many old ones are there again.
+fn equal(old: &[Option<Token>], new: &[Option<Token>]) -> (Vec<(usize, usize)>, usize) {
+    // By token the first old place; by old place the next one with its token.
+    let mut first: HashMap<Token, usize, RandomState> =
+        HashMap::with_capacity_and_hasher(old.len(), RandomState::default());
+    let mut next = vec![usize::MAX; old.len()];
+    let mut doubles = 0;
+    for (i, token) in old.iter().enumerate().rev() {
+        if let Some(later) = token.and_then(|token| first.insert(token, i)) {
+            next[i] = later;
+            doubles += 1;
+        }
+    }
+    let pair = |(j, token): (usize, &Option<Token>)| {
+        let twin = first.get_mut(token.as_ref()?)?;
+        let i = *twin;
+        *twin = *next.get(i)?;
+        Some((i, j))
+    };
+    (new.iter().enumerate().filter_map(pair).collect(), doubles)
+}
