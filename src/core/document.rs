@@ -38,6 +38,9 @@ pub struct Document {
     items: Items,
 }
 
+/// The patch between equal documents.
+const NO_CHANGE: &[u8] = b"[]";
+
 /// What an accepted answer meant.
 #[derive(Clone, Debug)]
 pub enum Observation {
@@ -109,25 +112,34 @@ impl Document {
                 select: self.select.clone(),
             });
         }
-        let is_same = old == Some(&new);
         let new = Arc::new(new);
-        let old = self.current.replace(Arc::clone(&new));
-        if is_same {
-            return Ok(Observation::Unchanged);
-        }
-        let mut change = Change::of_snapshot(Arc::clone(&new).into());
-        if let Some(old) = old {
-            self.encode(&old, &new, &copies, &mut change);
-        }
-        Ok(Observation::Changed(change))
+        let Some(old) = self.current.replace(Arc::clone(&new)) else {
+            return Ok(Observation::Changed(Change::of_snapshot(new.into())));
+        };
+        Ok(match self.change(&old, &new, &copies) {
+            Some(change) => Observation::Changed(change),
+            None => Observation::Unchanged,
+        })
     }
 
-    /// Adds the forms that are wanted.
-    fn encode(&mut self, old: &Tape, new: &Tape, copies: &Copies, change: &mut Change) {
+    /// The change in the forms that are wanted; none if there is none.
+    fn change(&mut self, old: &Tape, new: &Arc<Tape>, copies: &Copies) -> Option<Change> {
         let budget = new.encoded_len();
+        let mut change = Change::of_snapshot(Arc::clone(new).into());
         if self.wanted.contains(Mode::Patch) {
-            let patch = diff(old, new, copies, &mut self.memory, budget);
+            let patch = diff(
+                old,
+                new,
+                copies,
+                &mut self.memory,
+                budget.max(NO_CHANGE.len() + 1),
+            );
+            if patch.as_deref() == Some(NO_CHANGE) {
+                return None;
+            }
             change.patch = patch.map(Bytes::from);
+        } else if old == &**new {
+            return None;
         }
         if self.wanted.contains(Mode::Merge) {
             change.merge = merge(old, new, budget).map(Bytes::from);
@@ -136,6 +148,7 @@ impl Document {
             let events = self.items.told(old, new, copies, budget);
             change.items = events.map(|events| events.into_iter().map(ItemEvent::from).collect());
         }
+        Some(change)
     }
 
     /// The length of the last accepted answer; 0 before the first.

@@ -1,6 +1,6 @@
 //! Arrays: removals, moves, additions, then what changed inside.
 
-use crate::core::json::{Kind, Value};
+use crate::core::json::{Copies, Kind, Value};
 
 use super::infer::sample;
 use super::key::Key;
@@ -16,12 +16,12 @@ pub(super) struct Middle<'s, 'a> {
     pub(super) new: &'s [Value<'a>],
     /// By new index: the old element that it is a copy of, as far as that is known.
     pub(super) twins: &'s [Option<usize>],
+    pub(super) copies: &'s Copies,
 }
 
 impl<'a> Differ<'a> {
     pub(super) fn array(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
-        let olds: Vec<Value> = old.children().collect();
-        let news: Vec<Value> = new.children().collect();
+        let (olds, news) = (old.collect(), new.collect());
         let mut twins = self.copies.twins(&olds, &news);
         let same = |i: usize, j: usize| twins[j] == Some(i) || olds[i].raw() == news[j].raw();
         let shorter = olds.len().min(news.len());
@@ -41,12 +41,16 @@ impl<'a> Differ<'a> {
             old: &olds[prefix..old_end],
             new: &news[prefix..new_end],
             twins: &twins[prefix..new_end],
+            copies: self.copies,
         };
         let pairing = match (middle.old, middle.new) {
             ([], _) | (_, []) | ([_], [_]) => Pairing::by_index(middle.old.len(), middle.new.len()),
             _ => self.pairing(&middle, &olds, &news),
         };
         if !pairing.is_straight() {
+            if middle.old == middle.new {
+                return Ok(());
+            }
             self.removals(&middle, &pairing)?;
             self.arrange(&middle, &pairing)?;
         }

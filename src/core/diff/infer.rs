@@ -23,6 +23,9 @@ const MAX_COMBINED: usize = 6;
 /// The longest pause between two attempts, in comparisons of the document.
 const LONGEST_PAUSE: u64 = 64;
 
+/// So much longer when the last attempt found what was known.
+const SURE: u64 = 8;
+
 /// What is known of an array's key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Identity {
@@ -45,16 +48,18 @@ impl Identity {
 
     /// The key did well; it is not looked at again for some time.
     pub(super) fn passed(&mut self, turn: u64) {
-        self.not_before = turn + LONGEST_PAUSE / 4;
+        self.not_before = turn + LONGEST_PAUSE;
     }
 
     /// Looks for a key in two states of the array. What was known stays if nothing is better.
     pub(super) fn infer(&mut self, old: &[Value<'_>], new: &[Value<'_>], turn: u64) {
-        let pause = LONGEST_PAUSE.min(1 << self.tries.min(63));
-        self.not_before = turn + pause;
-        self.tries += 1;
-        if let Some(key) = infer(old, new) {
-            self.key = Some(key);
+        self.tries = (self.tries + 1).min(LONGEST_PAUSE.ilog2());
+        let found = infer(old, new);
+        // What proves right again is doubted less and less.
+        let is_sure = found.is_some() && found == self.key;
+        self.not_before = turn + (1 << self.tries) * if is_sure { SURE } else { 1 };
+        if found.is_some() {
+            self.key = found;
         }
     }
 

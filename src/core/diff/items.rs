@@ -72,8 +72,7 @@ impl Items {
         if self.named.is_some() {
             return self.named.clone();
         }
-        let (olds, news): (Vec<Value>, Vec<Value>) =
-            (old.children().collect(), new.children().collect());
+        let (olds, news) = (old.collect(), new.collect());
         if let Some(key) = self.found.key() {
             if ids(&olds, key).is_some() && ids(&news, key).is_some() {
                 return Some(key.clone());
@@ -143,8 +142,7 @@ impl Teller<'_> {
     }
 
     fn elements(&mut self, old: Value<'_>, new: Value<'_>, key: &Key) -> Option<()> {
-        let (olds, news): (Vec<Value>, Vec<Value>) =
-            (old.children().collect(), new.children().collect());
+        let (olds, news) = (old.collect(), new.collect());
         let (old_ids, new_ids) = (ids(&olds, key)?, ids(&news, key)?);
         let mut places = HashMap::with_capacity(olds.len());
         places.extend(old_ids.iter().zip(&olds));

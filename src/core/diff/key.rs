@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hash, Hasher};
 
 use foldhash::quality::RandomState;
 
-use crate::core::json::{Kind, Number, Value, quoted};
+use crate::core::json::{Copies, Kind, Number, Value, quoted};
 
 /// A token of a value or of some values. No answer depends on tokens of different things being
 /// different: what they pair is compared all the same.
@@ -116,6 +116,23 @@ impl<'a> Keys<'a> {
         Self {
             columns: columns.collect(),
         }
+    }
+
+    /// The old element, by its place, that an element has its key from as a copy. `likely` is
+    /// looked at first.
+    pub(super) fn holder(
+        &mut self,
+        item: Value<'_>,
+        copies: &Copies,
+        old: &[Value<'_>],
+        likely: usize,
+    ) -> Option<usize> {
+        let mut holders = self.columns.iter_mut().map(|column| {
+            let part = column.find(item).filter(|part| identifies(*part))?;
+            copies.holder(part, old, likely)
+        });
+        let first = holders.next()??;
+        holders.all(|other| other == Some(first)).then_some(first)
     }
 
     /// Whether two elements have the same key, written alike.

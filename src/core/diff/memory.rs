@@ -26,6 +26,8 @@ pub struct Memory {
     places: Vec<Place>,
     /// Counts the comparisons.
     turn: u64,
+    /// The length of the last patch, in bytes.
+    last_len: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -52,11 +54,21 @@ impl Memory {
             key: key.map(Key::named),
             places: vec![Place::default()],
             turn: 0,
+            last_len: 0,
         }
     }
 
     pub(super) fn begin(&mut self) {
         self.turn += 1;
+    }
+
+    pub(super) fn end(&mut self, patch_len: usize) {
+        self.last_len = patch_len;
+    }
+
+    /// The length that a patch will probably have, in bytes.
+    pub(super) fn likely_len(&self) -> usize {
+        self.last_len
     }
 
     pub(super) fn turn(&self) -> u64 {

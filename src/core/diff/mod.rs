@@ -1,9 +1,10 @@
 //! What changed between two documents: as an RFC 6902 patch, as an RFC 7396 patch, by item.
 //!
 //! Promises that the patch turns the one document into the other, whatever they are; that for
-//! every changed part the smaller of its operations and one `replace` is taken; and that time and
-//! memory stay near linear in the documents (times their depth). Must never give up on
-//! correctness for size: which element was which is only a guess at what is cheap.
+//! every changed part the smaller of its operations and one `replace` is taken; that equal parts
+//! have none, however they are written; and that time and memory stay near linear in the documents
+//! (times their depth). Must never give up on correctness for size: which element was which is only
+//! a guess at what is cheap.
 mod align;
 mod arrays;
 mod infer;
@@ -37,7 +38,9 @@ pub fn diff(
     budget: usize,
 ) -> Option<Vec<u8>> {
     memory.begin();
-    between(old.root(), new.root(), copies, memory, budget)
+    let patch = between(old.root(), new.root(), copies, memory, budget);
+    memory.end(patch.as_ref().map_or(0, Vec::len));
+    patch
 }
 
 /// As [`diff`], between parts of documents.
@@ -50,7 +53,7 @@ fn between(
 ) -> Option<Vec<u8>> {
     // Room for the closing bracket, and strictly less than the budget.
     let mut differ = Differ {
-        writer: Writer::new(budget.checked_sub(3)? + 1),
+        writer: Writer::new(budget.checked_sub(3)? + 1, memory.likely_len()),
         copies,
         memory,
         steps: Vec::new(),

@@ -66,16 +66,19 @@ impl Pairing {
         let mut next = 0;
         for (j, item) in new.iter().enumerate() {
             // Mostly it is the one after the last one found; the others are looked up below.
-            match pairing.origin[j] {
-                Some(i) => next = i + 1,
-                None if pairing.target.get(next) == Some(&None)
-                    && old_keys.same(old[next], &mut new_keys, *item) =>
-                {
-                    pairing.pair(next, j);
-                    next += 1;
-                }
-                None => {}
+            let found = pairing.origin[j].or_else(|| {
+                let holder = new_keys.holder(*item, middle.copies, old, next);
+                let mut is_next =
+                    || next < old.len() && old_keys.same(old[next], &mut new_keys, *item);
+                holder.or_else(|| is_next().then_some(next))
+            });
+            let Some(i) = found else {
+                continue;
+            };
+            if pairing.origin[j].is_none() && pairing.target[i].is_none() {
+                pairing.pair(i, j);
             }
+            next = i + 1;
         }
         let left_over = |pairs: &[Option<usize>]| -> Vec<usize> {
             (0..pairs.len()).filter(|i| pairs[*i].is_none()).collect()
@@ -150,6 +153,10 @@ impl Pairing {
     /// both sides between them: changing one into the other is never dearer than taking one out
     /// and putting the other in.
     fn settle(mut self) -> Self {
+        if self.is_straight() {
+            self.stays = vec![true; self.origin.len()];
+            return self;
+        }
         let survivors: Vec<usize> = self.target.iter().flatten().copied().collect();
         let in_order = in_order(&survivors);
         self.stays = vec![false; self.origin.len()];

@@ -28,9 +28,10 @@ pub(super) struct Mark {
 pub(super) struct Parent(usize);
 
 impl Writer {
-    /// An empty patch of at most `limit` bytes, its closing bracket not counted.
-    pub(super) fn new(limit: usize) -> Self {
-        let mut out = Vec::with_capacity(limit.min(ROOM));
+    /// An empty patch of at most `limit` bytes, its closing bracket not counted. `likely` is how
+    /// many it will probably have.
+    pub(super) fn new(limit: usize, likely: usize) -> Self {
+        let mut out = Vec::with_capacity(limit.min(likely + ROOM));
         out.push(b'[');
         Self {
             out,
@@ -146,10 +147,11 @@ impl Writer {
     fn end_with(&mut self, value: Value<'_>) -> Result<(), Full> {
         self.out.extend_from_slice(VALUE);
         // Asked first, so that a large value is not written only to be rewound.
-        if self.out.len() + value.len() + 1 > self.limit {
+        let len = value.len();
+        if self.out.len() + len + 1 > self.limit {
             return Err(Full);
         }
-        value.encode_into(&mut self.out);
+        value.put(len, &mut self.out);
         self.out.push(b'}');
         self.check()
     }
@@ -163,8 +165,8 @@ impl Writer {
     }
 }
 
-/// What most patches fit in, in bytes.
-const ROOM: usize = 4096;
+/// What most patches of one feed differ in length, in bytes.
+const ROOM: usize = 1024;
 
 const REPLACE: &[u8] = br#"{"op":"replace","path":""#;
 const VALUE: &[u8] = br#"","value":"#;

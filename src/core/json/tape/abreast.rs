@@ -69,6 +69,9 @@ impl<'a> Abreast<'a> {
 
     /// What is left, in whatever order the two have it.
     fn rest(&self) -> Vec<Pair<'a>> {
+        if self.old.children.is_over() && self.new.children.is_over() {
+            return Vec::new();
+        }
         let olds: Vec<Value> = self.old.children.clone().collect();
         let mut places: HashMap<_, usize> = (olds.iter().enumerate())
             .map(|(i, old)| (old.name().shortest(), i))

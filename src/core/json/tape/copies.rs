@@ -27,6 +27,31 @@ impl Copies {
         }
     }
 
+    /// The place, among these values of the old document, of the one that holds what a value was
+    /// copied from. They must be in order; `likely` is looked at first.
+    pub(in crate::core) fn holder(
+        &self,
+        value: Value<'_>,
+        old: &[Value<'_>],
+        likely: usize,
+    ) -> Option<usize> {
+        let run = self
+            .runs
+            .partition_point(|run| run.new + run.count <= value.at);
+        let run = self.runs.get(run).filter(|run| run.new <= value.at)?;
+        let at = run.old + (value.at - run.new);
+        let holds = |place: usize| {
+            let old = old.get(place)?;
+            (old.at..old.at + old.node().size)
+                .contains(&at)
+                .then_some(place)
+        };
+        holds(likely).or_else(|| {
+            let after = old.partition_point(|old| old.at <= at);
+            holds(after.checked_sub(1)?)
+        })
+    }
+
     /// By index: the element of the old array, by its index, that an element of the new one is a
     /// copy of. Both must be in order.
     pub(in crate::core) fn twins(

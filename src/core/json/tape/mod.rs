@@ -4,6 +4,7 @@
 //! never touched, that a body which is nearly the one before is read at the cost of comparing the
 //! two, and at most 16 bytes beside the text for each value.
 mod abreast;
+mod beginnings;
 mod copies;
 mod lex;
 mod lockstep;
@@ -161,6 +162,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// [`Value::children`] at hand.
+    pub(in crate::core) fn collect(self) -> Vec<Value<'a>> {
+        let children = self.children();
+        // Mostly they are of one size.
+        let first = children.clone().next();
+        let count = first.map_or(0, |first| self.node().size / first.node().size);
+        let mut all = Vec::with_capacity(count as usize + 1);
+        all.extend(children);
+        all
+    }
+
     /// The value of the member with this name.
     pub(in crate::core) fn member(self, name: &str) -> Option<Value<'a>> {
         self.children().find(|value| value.name().is(name))
@@ -204,11 +216,17 @@ pub(in crate::core) struct Children<'a> {
     named: bool,
 }
 
+impl Children<'_> {
+    fn is_over(&self) -> bool {
+        self.at >= self.end
+    }
+}
+
 impl<'a> Iterator for Children<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        if self.at >= self.end {
+        if self.is_over() {
             return None;
         }
         let value = Value {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::{MAX_DEPTH, ParseError, parse};
+use super::beginnings::Beginnings;
 use super::lex::{self, Refused};
 use super::lockstep::Lockstep;
 use super::rules::Rules;
@@ -19,9 +20,10 @@ const LOOK_AHEAD: usize = 2;
 /// How many old elements are looked at for the one that is here unchanged.
 const NEAR: usize = 12;
 
-/// How many old elements are compared in vain at first, and again for each one that was found.
-const FIRST_CREDIT: usize = 64;
-const EARNED_CREDIT: usize = 8;
+/// This many elements may be lost, and one more for so many nodes of the old array, before it is
+/// worth the time to remember how all old elements begin.
+const FEW_LOST: u32 = 2;
+const MANY_NODES: u32 = 512;
 
 /// Objects of up to this many members have their names compared one by one.
 const FEW: usize = 32;
@@ -60,7 +62,7 @@ impl Tape {
         let mut reader = Reader {
             text: &text,
             at: 0,
-            nodes: Vec::with_capacity(old.map_or(text.len() / 32, |old| old.nodes.len() + 64)),
+            nodes: Vec::with_capacity(old.map_or(text.len() / 32, |old| old.nodes.len())),
             names: Vec::new(),
             copies: Copies::default(),
             guide,
@@ -95,19 +97,22 @@ struct Guide<'a> {
 
 /// Old siblings: from this one to that end.
 #[derive(Clone, Copy, Default)]
-struct Twins {
-    at: u32,
-    end: u32,
+pub(super) struct Twins {
+    pub(super) at: u32,
+    pub(super) end: u32,
 }
 
 /// Where in an old array the elements of the new one are looked for.
 struct Search {
+    all: Twins,
     /// After the one that the last element was taken for.
     next: Twins,
     /// From the first one on that was not found again.
     missing: Twins,
-    /// How many more may be looked at in vain; what is found earns some.
-    credit: usize,
+    /// How many elements were not found, and at how many all old ones are taken to hand.
+    lost: u32,
+    patience: u32,
+    beginnings: Option<Beginnings>,
 }
 
 /// An array or object under construction.
@@ -443,20 +448,33 @@ impl Reader<'_> {
 
     /// The old element that the one here seems to be, and passes it: the next one if elements were
     /// changed in place, the first that was not found again if some were put in, one further on if
-    /// some were taken out.
+    /// some were taken out; any if they were moved.
     fn search(&mut self, search: &mut Search) -> Option<u32> {
         let guess = search.next.first().or(search.missing.first())?;
         // Scalars are read as soon as looked for.
         let is_searched = matches!(self.peek(), Some(b'{' | b'['));
-        let found = match is_searched && !self.is_like(guess) {
-            true => self
-                .same_again(search.missing)
-                .or_else(|| self.like(search)),
-            false => None,
+        let found = if is_searched && !self.is_like(guess) {
+            self.same_again(search.missing)
+                .or_else(|| self.begun_alike(search))
+        } else {
+            None
         };
         let twin = found.unwrap_or(guess);
         search.next.at = self.old_next(twin);
         Some(twin)
+    }
+
+    /// An old element that begins like the one here, once many were lost.
+    fn begun_alike(&self, search: &mut Search) -> Option<u32> {
+        search.lost += 1;
+        if search.lost < search.patience {
+            return None;
+        }
+        let tape = self.guide.as_ref()?.tape;
+        let beginnings = search
+            .beginnings
+            .get_or_insert_with(|| Beginnings::new(tape, search.all));
+        beginnings.find(&self.text[self.at..])
     }
 
     /// The old element that is here unchanged, if it is near.
@@ -466,20 +484,6 @@ impl Reader<'_> {
             if self.may_be(twin) && self.same_as(twin) {
                 return Some(twin);
             }
-            self.advance(&mut twins);
-        }
-        None
-    }
-
-    /// An old element that begins like the one here, as far as there is credit to look for it.
-    fn like(&mut self, search: &mut Search) -> Option<u32> {
-        let mut twins = search.missing;
-        while search.credit > 0 {
-            let twin = twins.first()?;
-            if self.is_like(twin) {
-                return Some(twin);
-            }
-            search.credit -= 1;
             self.advance(&mut twins);
         }
         None
@@ -610,15 +614,17 @@ fn all_differ(signatures: &mut [u64]) -> bool {
 impl Search {
     fn new(twins: Twins) -> Self {
         Self {
+            all: twins,
             next: twins,
             missing: twins,
-            credit: FIRST_CREDIT,
+            lost: 0,
+            patience: FEW_LOST + (twins.end - twins.at) / MANY_NODES,
+            beginnings: None,
         }
     }
 
     fn found(&mut self) {
         self.missing = self.next;
-        self.credit = (self.credit + EARNED_CREDIT).min(FIRST_CREDIT);
     }
 }
 

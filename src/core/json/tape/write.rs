@@ -32,8 +32,9 @@ impl Value<'_> {
         self.put(self.len(), out);
     }
 
-    /// `len` is that of its compact text: as long as its own text only if it is that.
-    fn put(self, len: usize, out: &mut Vec<u8>) {
+    /// As [`Value::encode_into`], where the length of the compact text is at hand.
+    // As long as the text that it was read from only if it is that.
+    pub(in crate::core) fn put(self, len: usize, out: &mut Vec<u8>) {
         let raw = self.raw();
         if raw.len() == len {
             return out.extend_from_slice(raw);
