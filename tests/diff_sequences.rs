@@ -42,6 +42,19 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases / 8,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_patch_of_a_large_document_is_right(history in History::large(Numbers::Any, 700)) {
+        follow(&history)?;
+    }
+}
+
 fn follow(history: &History) -> Result<(), TestCaseError> {
     let mut document = Document::new(history.view());
     let mut replicas: Option<Replicas> = None;
@@ -63,18 +76,18 @@ fn follow(history: &History) -> Result<(), TestCaseError> {
                 text(&body)
             )));
         };
-        prop_assert_eq!(&alone.patch, &None, "a first document has no patch");
+        prop_assert!(alone.patch.is_none(), "a first document has no patch");
         match (stateful, &mut replicas) {
             (Ok(Observation::Unchanged), Some(replicas)) => {
-                prop_assert_eq!(&replicas.truth, &tree, "a change went unseen");
+                prop_assert!(replicas.truth == tree, "unseen: {}", text(&body));
             }
             (Ok(Observation::Changed(change)), None) => {
-                prop_assert_eq!(&change, &alone);
+                prop_assert!(change == alone, "{change:?}");
                 replicas = Some(Replicas::new(tree, &change));
             }
             (Ok(Observation::Changed(change)), Some(replicas)) => {
-                prop_assert_ne!(&replicas.truth, &tree, "a change where there is none");
-                prop_assert_eq!(&change.snapshot, &alone.snapshot);
+                prop_assert!(replicas.truth != tree, "no change: {}", text(&body));
+                prop_assert!(change.snapshot == alone.snapshot, "{change:?}");
                 replicas.take(tree, &change)?;
             }
             (unexpected, _) => {
@@ -86,7 +99,8 @@ fn follow(history: &History) -> Result<(), TestCaseError> {
         }
         if history.is_bare() {
             let meaning = parse(&body).expect("a good body");
-            prop_assert_eq!(&replicas.as_ref().expect("a document").ours, &meaning);
+            let held = &replicas.as_ref().expect("a document").ours;
+            prop_assert!(*held == meaning, "not what it says: {}", text(&body));
         }
     }
     Ok(())
@@ -115,8 +129,8 @@ impl Replicas {
         prop_assert!(!patch.contains(&b'\n'), "a patch is one line");
         let ours = Patch::parse(patch).expect("a patch of RFC 6902");
         let applied = ours.apply(&mut self.ours);
-        prop_assert_eq!(applied, Ok(()), "{}", text(patch));
-        prop_assert_eq!(&self.ours, &next.ours, "{}", text(patch));
+        prop_assert_eq!(applied, Ok(()), "does not fit: {}", text(patch));
+        prop_assert!(self.ours == next.ours, "wrong: {}", text(patch));
         self.theirs = match (self.theirs.take(), next.theirs) {
             (Some(mut held), Some(wanted)) => {
                 let patch: json_patch::Patch = serde_json::from_slice(patch).expect("a patch");

@@ -100,8 +100,10 @@ fn lines() -> (Vec<Value>, usize) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"documents that anybody can hold.");
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut lines, mut patches) = (Vec::new(), 0);
-    for _ in 0..count {
-        let history = History::any(Numbers::Doubles).new_tree(&mut runner);
+    for index in 0..count {
+        // Some of them long, whose patches have many operations.
+        let rows = if index % 50 == 0 { 300 } else { 0 };
+        let history = History::large(Numbers::Doubles, rows).new_tree(&mut runner);
         let history = history.expect("a history").current();
         let mut document = Document::new(history.view());
         for poll in history.polls() {

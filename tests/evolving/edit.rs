@@ -44,9 +44,6 @@ enum Kind {
     Whole,
 }
 
-/// Documents stop growing here.
-const MOST_VALUES: usize = 400;
-
 /// Arrays are not wrapped into deeper ones past this level.
 const MOST_LEVELS: usize = 115;
 
@@ -75,9 +72,9 @@ impl Edit {
         )
     }
 
-    /// Does it, where the document has something to do it to.
-    pub fn apply(&self, tree: &mut Tree) {
-        let full = tree.count(|_| true) > MOST_VALUES;
+    /// Does it, where the document has something to do it to. Nothing grows beyond `most` values.
+    pub fn apply(&self, tree: &mut Tree, most: usize) {
+        let full = tree.count(|_| true) > most;
         match self.kind {
             Kind::Insert | Kind::InsertAlike | Kind::Duplicate | Kind::Set | Kind::Wrap if full => {
             }
@@ -217,6 +214,14 @@ fn alike(row: &Tree, id: usize) -> Tree {
         *member = Tree::integer(1000 + id as u64);
     }
     row
+}
+
+/// Rows like those there are until there are so many; none where there are none.
+pub fn repeat(items: &mut Vec<Tree>, length: usize) {
+    let few = items.len();
+    for index in few..if few > 0 { length } else { 0 } {
+        items.push(alike(&items[index % few], index));
+    }
 }
 
 /// A few rows go, a few come, a few move, as from one minute to the next in a busy table.

@@ -101,6 +101,17 @@ impl History {
         )
     }
 
+    /// As [`History::any`], but large enough that small changes are small: the longest array starts
+    /// with `rows` elements.
+    pub fn large(numbers: Numbers, rows: usize) -> impl Strategy<Value = Self> {
+        Self::any(numbers).prop_map(move |mut history| {
+            if let Some(Tree::Array(items)) = history.start.longest_array() {
+                edit::repeat(items, rows);
+            }
+            history
+        })
+    }
+
     /// The view under which a poll's document is its `tree`.
     pub fn view(&self) -> View {
         let pattern = |text| Pattern::parse(text).unwrap();
@@ -126,8 +137,12 @@ impl History {
     pub fn polls(&self) -> Vec<Poll> {
         let mut polls = Vec::new();
         let mut tree = self.start.clone();
+        // It may double with some edits, but not again and again.
+        let most = 400 + 2 * tree.count(|_| true);
         for (turn, step) in self.steps.iter().enumerate() {
-            step.edits.iter().for_each(|edit| edit.apply(&mut tree));
+            step.edits
+                .iter()
+                .for_each(|edit| edit.apply(&mut tree, most));
             let write = |style: &Style, turn| style.write(&self.envelope.around(&tree, turn));
             let good = |body: Vec<u8>| Poll {
                 body: body.into(),
