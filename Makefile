@@ -1,8 +1,12 @@
 # `make demo` shows it, `make test` proves it. Both install what is missing and say so.
 
 CARGO ?= cargo
+# For `make fuzz`: how long each target runs, which ones do, and the compiler.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= bodies pairs edits
+FUZZ_TOOLCHAIN ?= nightly
 
-.PHONY: help demo test check build bench-idle clean
+.PHONY: help demo test check build bench-idle fuzz clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +30,14 @@ bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
 	@tests/setup build
 	$(CARGO) bench --locked --bench idle
 
+fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each target
+	@tests/setup fuzz $(FUZZ_TOOLCHAIN)
+	@cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
+	  mkdir -p corpus/$$target && (set -x; $(CARGO) +$(FUZZ_TOOLCHAIN) fuzz run --fuzz-dir . $$target \
+	    corpus/$$target seeds/$$target -- -dict=json.dict -max_len=4096 -timeout=10 \
+	    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1) || exit 1; \
+	done
+
 clean: ## Remove what building and testing left here
 	$(CARGO) clean
-	rm -rf tests/clients/node_modules tests/clients/.venv
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/fuzz/target

@@ -6,11 +6,15 @@
 #[allow(dead_code)] // each of the two test programs uses its own part
 mod support;
 
+#[path = "../evolving/mod.rs"]
+mod evolving;
+
 mod foreign;
 mod history;
 
 mod demo_page;
 mod json_server;
+mod made_up_patches;
 mod nginx;
 mod prometheus;
 mod readme;

@@ -22,6 +22,9 @@ pub enum Refusal {
     /// Nothing is there, or the place to add it to is absent.
     #[error("nothing there")]
     Absent,
+    /// Nothing is at `from`.
+    #[error("nothing at its \"from\"")]
+    Source,
     /// The token is no index of RFC 6901, or beyond the end of the array.
     #[error("no such index")]
     Index,
@@ -88,7 +91,7 @@ impl Target {
             }
             Operation::Move { from, path } => self.shift(from, path),
             Operation::Copy { from, path } => {
-                let value = self.root.select(from).ok_or(Refusal::Absent)?;
+                let value = self.root.select(from).ok_or(Refusal::Source)?;
                 let length = value.encoded_len(MAX_COPIED - self.copied);
                 self.copied += length.ok_or(Refusal::TooMuch)?;
                 self.add(path, value.clone())
@@ -137,12 +140,12 @@ impl Target {
 
     fn shift(&mut self, from: &Pointer, path: &Pointer) -> Result<(), Refusal> {
         if from == path {
-            return self.root.select(from).map(drop).ok_or(Refusal::Absent);
+            return self.root.select(from).map(drop).ok_or(Refusal::Source);
         }
         if path.tokens().starts_with(from.tokens()) {
             return Err(Refusal::IntoItself);
         }
-        let value = self.remove(from)?;
+        let value = self.remove(from).map_err(|_| Refusal::Source)?;
         self.add(path, value)
     }
 }
@@ -295,7 +298,7 @@ mod tests {
                 r#"{"op":"move","from":"/a","path":"/a/0"}"#,
                 Refusal::IntoItself,
             ),
-            (r#"{"op":"copy","from":"/x","path":"/y"}"#, Refusal::Absent),
+            (r#"{"op":"copy","from":"/x","path":"/y"}"#, Refusal::Source),
             (r#"{"op":"add","path":"/a/0/x","value":0}"#, Refusal::Absent),
         ];
         for (operation, refusal) in cases {

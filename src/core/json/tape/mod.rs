@@ -30,6 +30,8 @@ pub struct Tape {
     /// In the order of the text; what an array or object holds comes directly after it.
     nodes: Vec<Node>,
     root: Root,
+    /// Whether there were members with the same name.
+    has_doubles: bool,
 }
 
 /// Which value is the document.

@@ -55,6 +55,8 @@ impl Tape {
         if u32::try_from(text.len()).is_err() {
             return Err(ParseError::TooLarge);
         }
+        // A member that gave way to a later one of its name may be back in the next text.
+        let old = old.filter(|old| !old.has_doubles);
         let guide = old.map(|old| Guide {
             tape: old,
             lockstep: Lockstep::new(&old.text, &text),
@@ -65,17 +67,26 @@ impl Tape {
             nodes: Vec::with_capacity(old.map_or(text.len() / 32, |old| old.nodes.len())),
             names: Vec::new(),
             copies: Copies::default(),
+            has_doubles: false,
             guide,
         };
         if reader.document(rules).is_err() {
             return Err(parse(&text).expect_err("invariant: both readers refuse the same texts"));
         }
         let Reader {
-            mut nodes, copies, ..
+            mut nodes,
+            copies,
+            has_doubles,
+            ..
         } = reader;
         nodes.shrink_to_fit();
-        let root = Root::default();
-        Ok((Self { text, nodes, root }, copies))
+        let tape = Self {
+            text,
+            nodes,
+            root: Root::default(),
+            has_doubles,
+        };
+        Ok((tape, copies))
     }
 }
 
@@ -86,6 +97,7 @@ struct Reader<'a> {
     /// Of the objects that are open, the names that were read.
     names: Vec<u64>,
     copies: Copies,
+    has_doubles: bool,
     guide: Option<Guide<'a>>,
 }
 
@@ -356,6 +368,7 @@ impl Reader<'_> {
             self.nodes.drain(start..start + node.size as usize);
             open.count -= 1;
             open.len -= node.len;
+            self.has_doubles = true;
         }
     }
 
@@ -526,8 +539,9 @@ impl Reader<'_> {
             return None;
         }
         let common = guide.lockstep.ahead(start, self.at).min(end - 1 - start);
-        let known = lex::boundary(self.text, self.at + common)?;
-        (known > self.at).then_some(known)
+        // Seen from the old text, which is whole.
+        let known = lex::boundary(&guide.tape.text, start + common)?;
+        (known > start).then(|| self.at + (known - start))
     }
 
     /// The old member with this name, if it is among the next ones; those before it are passed.
