@@ -117,7 +117,7 @@ impl Replicas {
         let magic = text(&change.snapshot.encode()).contains("$serde_json::private");
         Self {
             truth,
-            ours: json(&change.snapshot.encode()),
+            ours: json(change.snapshot.encode()),
             theirs: serde_json::from_slice(&change.snapshot.encode())
                 .ok()
                 .filter(|_| !magic),
