@@ -5,8 +5,8 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 
+use super::beside::Twins;
 use super::lockstep::common;
-use super::read::Twins;
 use super::{Node, Tape};
 
 /// How many neighbours are compared to see from where on elements differ.

@@ -5,12 +5,15 @@
 //! two, and at most 16 bytes beside the text for each value.
 mod abreast;
 mod beginnings;
+mod beside;
 mod copies;
 mod lex;
 mod lockstep;
+mod names;
 mod read;
 mod rules;
 mod same;
+mod search;
 mod write;
 
 use std::borrow::Cow;

@@ -3,30 +3,16 @@
 //! A walk down the new text that holds on to the place in the old document where it would be if
 //! nothing had changed. What runs in step there is copied, node by node, without being read.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::super::{MAX_DEPTH, ParseError, parse};
-use super::beginnings::Beginnings;
+use super::beside::Guide;
 use super::lex::{self, Refused};
 use super::lockstep::Lockstep;
+use super::names::{all_differ, doubles, signature};
 use super::rules::Rules;
+use super::search::Search;
 use super::{Copies, Name, Node, Root, Tape};
-
-/// How many members further on in the old object one is looked for.
-const LOOK_AHEAD: usize = 2;
-
-/// How many old elements are looked at for the one that is here unchanged.
-const NEAR: usize = 12;
-
-/// This many elements may be lost, and one more for so many nodes of the old array, before it is
-/// worth the time to remember how all old elements begin.
-const FEW_LOST: u32 = 2;
-const MANY_NODES: u32 = 512;
-
-/// Objects of up to this many members have their names compared one by one.
-const FEW: usize = 32;
 
 impl Tape {
     /// Reads one JSON text, RFC 8259, in UTF-8; a byte order mark before it is skipped.
@@ -75,11 +61,14 @@ impl Tape {
         }
         let Reader {
             mut nodes,
-            copies,
+            mut copies,
             has_doubles,
             ..
         } = reader;
         nodes.shrink_to_fit();
+        if has_doubles {
+            copies = Copies::default(); // nodes have moved up since
+        }
         let tape = Self {
             text,
             nodes,
@@ -90,51 +79,26 @@ impl Tape {
     }
 }
 
-struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
-    nodes: Vec<Node>,
+/// A walk down a text.
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
+    pub(super) nodes: Vec<Node>,
     /// Of the objects that are open, the names that were read.
     names: Vec<u64>,
-    copies: Copies,
+    pub(super) copies: Copies,
     has_doubles: bool,
-    guide: Option<Guide<'a>>,
-}
-
-/// The document before.
-struct Guide<'a> {
-    tape: &'a Tape,
-    lockstep: Lockstep<'a>,
-}
-
-/// Old siblings: from this one to that end.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Twins {
-    pub(super) at: u32,
-    pub(super) end: u32,
-}
-
-/// Where in an old array the elements of the new one are looked for.
-struct Search {
-    all: Twins,
-    /// After the one that the last element was taken for.
-    next: Twins,
-    /// From the first one on that was not found again.
-    missing: Twins,
-    /// How many elements were not found, and at how many all old ones are taken to hand.
-    lost: u32,
-    patience: u32,
-    beginnings: Option<Beginnings>,
+    pub(super) guide: Option<Guide<'a>>,
 }
 
 /// An array or object under construction.
-struct Open {
+pub(super) struct Open {
     node: usize,
     /// Whether anything was read inside, be it ignored.
-    begun: bool,
+    pub(super) begun: bool,
     /// Its children, and what they add to its compact text.
-    count: u32,
-    len: u32,
+    pub(super) count: u32,
+    pub(super) len: u32,
 }
 
 impl Reader<'_> {
@@ -376,289 +340,7 @@ impl Reader<'_> {
         self.at = lex::skip_space(self.text, self.at);
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
-}
-
-/// By the side of the old document.
-impl Reader<'_> {
-    /// What is inside the old node, if that is such an array or object too; and where its text
-    /// begins.
-    fn inside(&self, twin: Option<u32>, bracket: u8) -> (Twins, Option<usize>) {
-        let nothing = (Twins::default(), None);
-        let (Some(twin), Some(guide)) = (twin, &self.guide) else {
-            return nothing;
-        };
-        let node = guide.tape.nodes[twin as usize];
-        if guide.tape.text[node.start as usize] != bracket {
-            return nothing;
-        }
-        let twins = Twins {
-            at: twin + 1,
-            end: twin + node.size,
-        };
-        (twins, Some(node.start as usize + 1))
-    }
-
-    /// Copies a value that is the old one byte for byte.
-    fn copy(&mut self, twin: u32) -> bool {
-        let same = self.same_as(twin);
-        if same {
-            let node = self.old(twin);
-            self.copy_nodes(twin, twin + node.size, node.start as usize);
-            self.at += (node.end - node.start) as usize;
-        }
-        same
-    }
-
-    /// Copies the siblings up to which all text runs in step, from here and from `from` on.
-    fn copy_run(&mut self, from: usize, twins: &mut Twins, open: &mut Open) -> bool {
-        let (first, mut end) = (twins.at, from);
-        while let Some(twin) = twins.first() {
-            let node = self.old(twin);
-            // With the byte that ends it: a number may go on.
-            let len = node.end as usize + 1 - from;
-            let at = self.at;
-            if !self.runs(from, at, len) {
-                break;
-            }
-            end = node.end as usize;
-            open.count += 1;
-            open.len += node.len;
-            twins.at += node.size;
-        }
-        if twins.at == first {
-            return false;
-        }
-        self.copy_nodes(first, twins.at, from);
-        self.at += end - from;
-        open.begun = true;
-        true
-    }
-
-    /// Copies nodes whose text from `from` on is the text from here on.
-    fn copy_nodes(&mut self, first: u32, end: u32, from: usize) {
-        let Some(guide) = &self.guide else {
-            return;
-        };
-        self.copies.add(self.nodes.len() as u32, first, end - first);
-        let shift = (self.at as u32).wrapping_sub(from as u32);
-        let nodes = &guide.tape.nodes[first as usize..end as usize];
-        self.nodes.extend(nodes.iter().map(|node| Node {
-            start: node.start.wrapping_add(shift),
-            end: node.end.wrapping_add(shift),
-            ..*node
-        }));
-    }
-
-    /// Whether the text here is that of an old node, and ends where it does.
-    fn same_as(&mut self, twin: u32) -> bool {
-        let (node, at) = (self.old(twin), self.at);
-        let len = (node.end - node.start) as usize + 1;
-        self.runs(node.start as usize, at, len)
-    }
-
-    /// The old element that the one here seems to be, and passes it: the next one if elements were
-    /// changed in place, the first that was not found again if some were put in, one further on if
-    /// some were taken out; any if they were moved.
-    fn search(&mut self, search: &mut Search) -> Option<u32> {
-        let guess = search.next.first().or(search.missing.first())?;
-        // Scalars are read as soon as looked for.
-        let is_searched = matches!(self.peek(), Some(b'{' | b'['));
-        let found = if is_searched && !self.is_like(guess) {
-            self.same_again(search.missing)
-                .or_else(|| self.begun_alike(search))
-        } else {
-            None
-        };
-        let twin = found.unwrap_or(guess);
-        search.next.at = self.old_next(twin);
-        Some(twin)
-    }
-
-    /// An old element that begins like the one here, once many were lost.
-    fn begun_alike(&self, search: &mut Search) -> Option<u32> {
-        search.lost += 1;
-        if search.lost < search.patience {
-            return None;
-        }
-        let tape = self.guide.as_ref()?.tape;
-        let beginnings = search
-            .beginnings
-            .get_or_insert_with(|| Beginnings::new(tape, search.all));
-        beginnings.find(&self.text[self.at..])
-    }
-
-    /// The old element that is here unchanged, if it is near.
-    fn same_again(&mut self, mut twins: Twins) -> Option<u32> {
-        for _ in 0..NEAR {
-            let twin = twins.first()?;
-            if self.may_be(twin) && self.same_as(twin) {
-                return Some(twin);
-            }
-            self.advance(&mut twins);
-        }
-        None
-    }
-
-    /// Whether the first half of the element here is that of an old one.
-    fn is_like(&mut self, twin: u32) -> bool {
-        let node = self.old(twin);
-        2 * self.alike(twin) > (node.end - node.start) as usize
-    }
-
-    /// Whether the text here may be that of an old node, judged by a few bytes of it.
-    fn may_be(&self, twin: u32) -> bool {
-        let Some(guide) = &self.guide else {
-            return false;
-        };
-        let node = self.old(twin);
-        let len = (node.end - node.start) as usize;
-        let quarters = [len / 4, len / 2, len - len / 4];
-        quarters.into_iter().all(|at| {
-            let old = guide.tape.text[node.start as usize..].get(at..at + 8);
-            old.is_none() || old == self.text[self.at..].get(at..at + 8)
-        })
-    }
-
-    /// How many bytes here are those of an old node.
-    fn alike(&mut self, twin: u32) -> usize {
-        let (old_at, new_at) = (self.old(twin).start as usize, self.at);
-        let guide = self.guide.as_mut();
-        guide.map_or(0, |guide| guide.lockstep.ahead(old_at, new_at))
-    }
-
-    /// How far a string here is known to be one, from the old string that it begins like.
-    fn string_known(&mut self, twin: Option<u32>, extra: usize) -> Option<usize> {
-        let (twin, guide) = (twin?, self.guide.as_mut()?);
-        let node = guide.tape.nodes[twin as usize];
-        let (start, end) = (node.start as usize, node.end as usize);
-        let is_shortest = node.len as usize - extra == end - start;
-        if guide.tape.text[start] != b'"' || !is_shortest {
-            return None;
-        }
-        let common = guide.lockstep.ahead(start, self.at).min(end - 1 - start);
-        // Seen from the old text, which is whole.
-        let known = lex::boundary(&guide.tape.text, start + common)?;
-        (known > start).then(|| self.at + (known - start))
-    }
-
-    /// The old member with this name, if it is among the next ones; those before it are passed.
-    fn twin_named(&self, twins: &mut Twins, name: Name<'_>, name_at: usize) -> Option<u32> {
-        let tape = self.guide.as_ref()?.tape;
-        let written = &self.text[name_at..self.at];
-        let mut rest = *twins;
-        for _ in 0..=LOOK_AHEAD {
-            let twin = rest.first()?;
-            rest.at = self.old_next(twin);
-            let before = &tape.text[..self.old(twin).start as usize];
-            let rest_before = before.strip_suffix(written);
-            if rest_before.is_some_and(|rest| rest.last() != Some(&b'\\'))
-                || Name::before(&tape.text, before.len()) == name
-            {
-                *twins = rest;
-                return Some(twin);
-            }
-        }
-        None
-    }
-
-    fn advance(&self, twins: &mut Twins) {
-        if let Some(twin) = twins.first() {
-            twins.at = self.old_next(twin);
-        }
-    }
-
-    fn old(&self, twin: u32) -> Node {
-        match &self.guide {
-            Some(guide) => guide.tape.nodes[twin as usize],
-            None => unreachable!("invariant: without an old document there is no old node"),
-        }
-    }
-
-    fn old_next(&self, twin: u32) -> u32 {
-        twin + self.old(twin).size
-    }
-
-    fn old_end(&self, twin: u32) -> usize {
-        self.old(twin).end as usize
-    }
-
-    fn runs(&mut self, old_at: usize, new_at: usize, len: usize) -> bool {
-        let guide = self.guide.as_mut();
-        guide.is_some_and(|guide| guide.lockstep.runs(old_at, new_at, len))
-    }
-}
-
-impl Twins {
-    fn first(self) -> Option<u32> {
-        (self.at < self.end).then_some(self.at)
-    }
-}
-
-/// A number that is different only for different names, as they are written.
-fn signature(name: &[u8]) -> u64 {
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        let len = bytes.len().min(8);
-        word[..len].copy_from_slice(&bytes[..len]);
-        u64::from_le_bytes(word)
-    };
-    let end = &name[name.len().saturating_sub(8)..];
-    let ends = word(name) ^ word(end).rotate_left(23);
-    ends.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ name.len() as u64
-}
-
-fn all_differ(signatures: &mut [u64]) -> bool {
-    if signatures.len() > FEW {
-        signatures.sort_unstable();
-        return signatures.windows(2).all(|pair| pair[0] != pair[1]);
-    }
-    let mut rest = &*signatures;
-    while let [first, others @ ..] = rest {
-        if others.contains(first) {
-            return false;
-        }
-        rest = others;
-    }
-    true
-}
-
-impl Search {
-    fn new(twins: Twins) -> Self {
-        Self {
-            all: twins,
-            next: twins,
-            missing: twins,
-            lost: 0,
-            patience: FEW_LOST + (twins.end - twins.at) / MANY_NODES,
-            beginnings: None,
-        }
-    }
-
-    fn found(&mut self) {
-        self.missing = self.next;
-    }
-}
-
-/// Which of the members before the last of their name there are, as places in `nodes`.
-fn doubles(text: &[u8], nodes: &[Node]) -> Vec<usize> {
-    let mut names = Vec::new();
-    let mut at = 0;
-    while let Some(node) = nodes.get(at) {
-        names.push((Name::before(text, node.start as usize), at));
-        at += node.size as usize;
-    }
-    if names.len() <= FEW {
-        let again = |i: usize| names[i + 1..].iter().any(|(name, _)| *name == names[i].0);
-        let doubles = (0..names.len()).filter(|i| again(*i));
-        return doubles.map(|i| names[i].1).collect();
-    }
-    let mut last = HashMap::with_capacity(names.len());
-    let mut doubles: Vec<usize> = (names.iter())
-        .filter_map(|(name, at)| last.insert(name.shortest(), *at))
-        .collect();
-    doubles.sort_unstable();
-    doubles
 }
