@@ -8,6 +8,10 @@ use super::order::Ranks;
 use super::pairing::Pairing;
 use super::{Differ, writer::Full};
 
+/// The most places by which a patch may shift elements of one array, all its insertions, removals
+/// and moves together: whoever applies it to an array in memory pays for each.
+const MOST_SHIFTS: usize = 1 << 27;
+
 /// What differs of two arrays: what is equal at both ends is left out.
 pub(super) struct Middle<'s, 'a> {
     /// Where it starts.
@@ -50,6 +54,9 @@ impl<'a> Differ<'a> {
         if !pairing.is_straight() {
             if middle.old == middle.new {
                 return Ok(());
+            }
+            if pairing.shifts() > MOST_SHIFTS {
+                return Err(Full);
             }
             self.removals(&middle, &pairing)?;
             self.arrange(&middle, &pairing)?;
@@ -98,14 +105,10 @@ impl<'a> Differ<'a> {
         if known.is_none() {
             identity.abandon();
         }
-        if !identity.is_due(turn) {
-            return known;
-        }
-        if known
+        let is_good = known
             .as_ref()
-            .is_some_and(|known| keeps_much(middle, known))
-        {
-            identity.passed(turn);
+            .is_some_and(|known| keeps_much(middle, known));
+        if is_good || !identity.is_due(turn) {
             return known;
         }
         let (olds, news) = (sample(olds, middle.start), sample(news, middle.start));
@@ -160,7 +163,10 @@ impl<'a> Differ<'a> {
 /// Whether so much stays the same that no other key need be looked for.
 fn keeps_much(middle: &Middle<'_, '_>, pairing: &Pairing) -> bool {
     let same = |(index, origin): (usize, &Option<usize>)| {
-        origin.is_some_and(|origin| middle.old[origin].raw() == middle.new[index].raw())
+        origin.is_some_and(|origin| {
+            middle.twins[index] == Some(origin)
+                || middle.old[origin].raw() == middle.new[index].raw()
+        })
     };
     let pairs = pairing.origin.iter().enumerate();
     let same = pairs.filter(|pair| same(*pair)).count();

@@ -46,18 +46,14 @@ impl Identity {
         turn >= self.not_before
     }
 
-    /// The key did well; it is not looked at again for some time.
-    pub(super) fn passed(&mut self, turn: u64) {
-        self.not_before = turn + LONGEST_PAUSE;
-    }
-
     /// Looks for a key in two states of the array. What was known stays if nothing is better.
     pub(super) fn infer(&mut self, old: &[Value<'_>], new: &[Value<'_>], turn: u64) {
+        let pause = 1 << self.tries;
         self.tries = (self.tries + 1).min(LONGEST_PAUSE.ilog2());
         let found = infer(old, new);
         // What proves right again is doubted less and less.
         let is_sure = found.is_some() && found == self.key;
-        self.not_before = turn + (1 << self.tries) * if is_sure { SURE } else { 1 };
+        self.not_before = turn + pause * if is_sure { SURE } else { 1 };
         if found.is_some() {
             self.key = found;
         }

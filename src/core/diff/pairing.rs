@@ -31,6 +31,13 @@ impl Pairing {
             && (self.origin.iter().enumerate()).all(|(i, origin)| *origin == Some(i))
     }
 
+    /// By how many places elements are shifted at most, all insertions, removals and moves together.
+    pub(super) fn shifts(&self) -> usize {
+        let gone = self.target.iter().filter(|target| target.is_none()).count();
+        let put = self.stays.iter().filter(|stays| !**stays).count();
+        (gone + put) * self.target.len().max(self.origin.len())
+    }
+
     fn none(old: usize, new: usize) -> Self {
         Self {
             origin: vec![None; new],

@@ -138,3 +138,162 @@ fn the_deepest_nesting_is_diffed() {
         format!(r#"[{{"op":"replace","path":"{path}","value":"new"}}]"#)
     );
 }
+
+/// The patches of successive documents, nothing told about keys, each found to be right.
+fn follow(bodies: &[String]) -> Vec<String> {
+    let mut memory = Memory::new(None);
+    let read = |text: &String, old: Option<&Tape>| {
+        Tape::read_after(text.clone().into(), old, &Rules::default()).unwrap()
+    };
+    let mut old = read(&bodies[0], None).0;
+    let mut held = parse(bodies[0].as_bytes()).unwrap();
+    let mut patches = Vec::new();
+    for body in &bodies[1..] {
+        let (new, copies) = read(body, Some(&old));
+        let text = diff(&old, &new, &copies, &mut memory, usize::MAX).unwrap();
+        Patch::parse(&text).unwrap().apply(&mut held).unwrap();
+        assert!(held == parse(body.as_bytes()).unwrap());
+        patches.push(String::from_utf8(text).unwrap());
+        old = new;
+    }
+    patches
+}
+
+fn list<T>(items: impl IntoIterator<Item = T>, row: impl Fn(T) -> String) -> String {
+    let rows: Vec<String> = items.into_iter().map(row).collect();
+    format!("[{}]", rows.join(","))
+}
+
+/// The operations of a patch by kind: `remove`, `add`, `move`, `replace`.
+fn operations(patch: &str) -> [usize; 4] {
+    let count = |op: &str| patch.matches(&format!(r#"{{"op":"{op}""#)).count();
+    [
+        count("remove"),
+        count("add"),
+        count("move"),
+        count("replace"),
+    ]
+}
+
+#[test]
+fn the_key_is_the_member_that_stays_with_its_row() {
+    // The rank is unique, too, comes first and is always there.
+    let table = |ids: &[usize], load: usize| {
+        list(ids.iter().enumerate(), |(rank, id)| {
+            let name = format!("a server with the number {id}");
+            format!(
+                r#"{{"rank":{rank},"host":"{name}","load":{},"up":true}}"#,
+                load + id
+            )
+        })
+    };
+    let many: Vec<usize> = (10..30).collect();
+    let after: Vec<usize> = (9..30).collect();
+    let patches = follow(&[
+        table(&many, 1),
+        table(&many, 2),
+        table(&after, 2),
+        table(&many, 2),
+    ]);
+    // One row comes and goes; the ranks of the others change.
+    assert_eq!(operations(&patches[1]), [0, 1, 0, 20]);
+    assert_eq!(operations(&patches[2]), [1, 0, 0, 20]);
+}
+
+#[test]
+fn two_members_are_the_key_where_one_is_not_enough() {
+    let table = |places: &[(usize, usize)], value: usize| {
+        list(places, |(x, y)| {
+            let note = "a note that all of them have and that is long enough";
+            format!(
+                r#"{{"x":"{x}","y":"{y}","value":{},"note":"{note}"}}"#,
+                value + x + y
+            )
+        })
+    };
+    let places: Vec<(usize, usize)> = (0..36).map(|i| (i / 6, i % 6)).collect();
+    let mut moved = places.clone();
+    let place = moved.remove(20);
+    moved.insert(3, place);
+    let patches = follow(&[table(&places, 1), table(&moved, 2), table(&places, 3)]);
+    for patch in &patches {
+        assert_eq!(operations(patch), [0, 0, 1, 36], "{patch}");
+    }
+}
+
+#[test]
+fn arrays_inside_rows_have_keys_of_their_own() {
+    let orders = |turn: usize| {
+        list(0..4, |order| {
+            let lines = list((turn..8).chain(0..turn), |line| {
+                let text = format!("line {line} of order {order}, with a text");
+                format!(
+                    r#"{{"sku":"s{line}","text":"{text}","left":{}}}"#,
+                    line + turn
+                )
+            });
+            format!(r#"{{"order":{order},"lines":{lines}}}"#)
+        })
+    };
+    let patches = follow(&(0..4).map(orders).collect::<Vec<_>>());
+    for patch in &patches {
+        assert_eq!(operations(patch), [0, 0, 4, 32], "{patch}");
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_or_not_unique_any_more_is_given_up() {
+    let text = |i: usize| format!("a text of row {i}, which is long enough");
+    let keyed = |ids: &[usize]| list(ids, |i| format!(r#"{{"id":{i},"text":"{}"}}"#, text(*i)));
+    let same = |ids: &[usize]| list(ids, |i| format!(r#"{{"id":7,"text":"{}"}}"#, text(*i)));
+    let bare = |ids: &[usize]| list(ids, |i| format!(r#"{{"text":"{}"}}"#, text(*i)));
+    let patches = follow(&[
+        keyed(&[1, 2, 3, 4]),
+        keyed(&[4, 1, 2, 3]),
+        same(&[1, 2, 3, 4]),
+        same(&[4, 1, 2, 3]),
+        bare(&[1, 2, 3, 4]),
+        bare(&[4, 1, 2, 3]),
+        "[1,2,3]".to_owned(),
+        keyed(&[3, 1, 2]),
+    ]);
+    for turn in [0, 2, 4] {
+        assert_eq!(
+            operations(&patches[turn]),
+            [0, 0, 1, 0],
+            "{}",
+            patches[turn]
+        );
+    }
+}
+
+#[test]
+fn the_key_that_the_user_names_is_taken() {
+    // By id every row has moved; by seat nothing has.
+    let table = |first: usize| {
+        list(0..9, |seat| {
+            let id = (first + seat) % 9;
+            format!(r#"{{"id":"i{id}","seat":{seat},"text":"the same long text for all"}}"#)
+        })
+    };
+    let by = |key| operations(&patch(&table(0), &table(1), key));
+    assert_eq!(by(Some("seat")), [0, 0, 0, 9]);
+    assert_eq!(by(Some("id")), [0, 0, 1, 9]);
+}
+
+#[test]
+fn a_patch_that_would_shift_too_much_is_none() {
+    // Whoever applied it to an array would be at it for seconds.
+    let (old, new) = (
+        rows(0..20_000),
+        rows((0..20_000).map(|i| i * 7919 % 20_000)),
+    );
+    assert_eq!(within(&old, &new, Some("id"), new.len()), None);
+}
+
+#[test]
+fn a_large_element_without_a_key_that_moves_is_one_move() {
+    let texts = |order: &[usize]| list(order, |i| format!("[{i},\"{}\"]", "text ".repeat(20 + i)));
+    let moved = patch(&texts(&[0, 1, 2, 3, 4]), &texts(&[0, 2, 3, 4, 1]), None);
+    assert_eq!(moved, r#"[{"op":"move","from":"/1","path":"/4"}]"#);
+}
