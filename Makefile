@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check build bench-idle clean
+.PHONY: help demo test check build bench-idle bench-diff clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,10 @@ bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
 	@tests/setup build
 	$(CARGO) bench --locked --bench idle
 
+bench-diff: ## Measure patches, small and fast, beside other libraries (about ten minutes)
+	@tests/setup bench-diff
+	$(CARGO) bench --locked --bench diff
+
 clean: ## Remove what building and testing left here
 	$(CARGO) clean
-	rm -rf tests/clients/node_modules tests/clients/.venv
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/bench/diff/node_modules
