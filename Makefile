@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= bodies pairs edits
 FUZZ_TOOLCHAIN ?= nightly
 
-.PHONY: help demo test check build bench-idle fuzz clean
+.PHONY: help demo test check build bench-idle bench-diff fuzz clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,10 @@ bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
 	@tests/setup build
 	$(CARGO) bench --locked --bench idle
 
+bench-diff: ## Measure patches, small and fast, beside other libraries (about ten minutes)
+	@tests/setup bench-diff
+	$(CARGO) bench --locked --bench diff
+
 fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each target
 	@tests/setup fuzz $(FUZZ_TOOLCHAIN)
 	@cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
@@ -40,4 +44,5 @@ fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each ta
 
 clean: ## Remove what building and testing left here
 	$(CARGO) clean
-	rm -rf tests/clients/node_modules tests/clients/.venv tests/fuzz/target
+	rm -rf tests/clients/node_modules tests/clients/.venv tests/fuzz/target \
+	  tests/bench/diff/node_modules
