@@ -67,9 +67,11 @@ impl<'a> Differ<'a> {
                 continue;
             };
             let (old, new) = (middle.old[origin], middle.new[index]);
-            if old.raw() != new.raw() {
-                self.element(middle.start + index, |differ| differ.rewritten(old, new))?;
+            // Arrays and objects are compared on the way down.
+            if old.is_scalar() && old.looks_like(new) {
+                continue;
             }
+            self.element(middle.start + index, |differ| differ.other(old, new))?;
         }
         Ok(())
     }
@@ -105,10 +107,14 @@ impl<'a> Differ<'a> {
         if known.is_none() {
             identity.abandon();
         }
-        let is_good = known
+        if !identity.is_due(turn) {
+            return known;
+        }
+        if known
             .as_ref()
-            .is_some_and(|known| keeps_much(middle, known));
-        if is_good || !identity.is_due(turn) {
+            .is_some_and(|known| keeps_much(middle, known))
+        {
+            identity.did_well(turn);
             return known;
         }
         let (olds, news) = (sample(olds, middle.start), sample(news, middle.start));

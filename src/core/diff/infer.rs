@@ -23,8 +23,9 @@ const MAX_COMBINED: usize = 6;
 /// The longest pause between two attempts, in comparisons of the document.
 const LONGEST_PAUSE: u64 = 64;
 
-/// So much longer when the last attempt found what was known.
-const SURE: u64 = 8;
+/// So many turns a key is not doubted that did well; and so much longer is the pause after an
+/// attempt that found what was known.
+const SURE: u64 = 16;
 
 /// What is known of an array's key.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,11 @@ impl Identity {
     /// Whether it is time to look for a key.
     pub(super) fn is_due(&self, turn: u64) -> bool {
         turn >= self.not_before
+    }
+
+    /// The key was found to keep much; it is not doubted for some turns.
+    pub(super) fn did_well(&mut self, turn: u64) {
+        self.not_before = turn + SURE;
     }
 
     /// Looks for a key in two states of the array. What was known stays if nothing is better.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hash, Hasher};
 
 use foldhash::quality::RandomState;
 
-use crate::core::json::{Copies, Kind, Number, Value, quoted};
+use crate::core::json::{Kind, Lookup, Number, Value, quoted};
 
 /// A token of a value or of some values. No answer depends on tokens of different things being
 /// different: what they pair is compared all the same.
@@ -123,7 +123,7 @@ impl<'a> Keys<'a> {
     pub(super) fn holder(
         &mut self,
         item: Value<'_>,
-        copies: &Copies,
+        copies: &mut Lookup<'_>,
         old: &[Value<'_>],
         likely: usize,
     ) -> Option<usize> {

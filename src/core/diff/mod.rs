@@ -56,11 +56,14 @@ fn between(
         writer: Writer::new(budget.checked_sub(3)? + 1, memory.likely_len()),
         copies,
         memory,
-        steps: Vec::new(),
+        steps: Vec::with_capacity(DEPTH),
     };
     differ.value(old, new).ok()?;
     Some(differ.writer.finish())
 }
+
+/// So many levels most documents have at most.
+const DEPTH: usize = 8;
 
 /// Two documents under comparison; the writer knows where in them we are.
 struct Differ<'a> {
@@ -74,18 +77,17 @@ struct Differ<'a> {
 impl<'a> Differ<'a> {
     /// Writes the operations that turn `old`, at the writer's path, into `new`.
     fn value(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
-        if old.raw() == new.raw() {
+        if old.looks_like(new) {
             return Ok(());
         }
-        self.rewritten(old, new)
+        self.other(old, new)
     }
 
-    /// As [`Differ::value`], for values that are written differently.
-    fn rewritten(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
+    /// As [`Differ::value`], for scalars that differ and anything else.
+    fn other(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
         match (old.kind(), new.kind()) {
             (Kind::Object, Kind::Object) => self.cheaper(new, |differ| differ.object(old, new)),
             (Kind::Array, Kind::Array) => self.cheaper(new, |differ| differ.array(old, new)),
-            _ if old.means(new) => Ok(()),
             _ => self.writer.replace(new),
         }
     }
@@ -118,9 +120,9 @@ impl<'a> Differ<'a> {
     fn object(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
         for pair in pairs(old, new) {
             match pair {
-                Pair::Both(old, new) if old.raw() == new.raw() => {}
+                Pair::Both(old, new) if old.looks_like(new) => {}
                 Pair::Both(old, new) => {
-                    self.member(new.name(), |differ| differ.rewritten(old, new))?;
+                    self.member(new.name(), |differ| differ.other(old, new))?;
                 }
                 Pair::Gone(old) => self.member(old.name(), |differ| differ.writer.remove())?,
                 Pair::New(new) => self.member(new.name(), |differ| differ.writer.add(new))?,

@@ -9,7 +9,11 @@ pub(super) fn in_order(positions: &[usize]) -> Vec<bool> {
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(positions.len());
     for (i, position) in positions.iter().enumerate() {
-        let length = ends.partition_point(|end| positions[*end] < *position);
+        let goes_on = ends.last().is_none_or(|end| positions[*end] < *position);
+        let length = match goes_on {
+            true => ends.len(),
+            false => ends.partition_point(|end| positions[*end] < *position),
+        };
         before.push(length.checked_sub(1).map(|k| ends[k]));
         if length == ends.len() {
             ends.push(i);

@@ -70,11 +70,12 @@ impl Pairing {
             }
         }
         let (mut old_keys, mut new_keys) = (Keys::new(key), Keys::new(key));
+        let mut copies = middle.copies.lookup(new[0]);
         let mut next = 0;
         for (j, item) in new.iter().enumerate() {
             // Mostly it is the one after the last one found; the others are looked up below.
             let found = pairing.origin[j].or_else(|| {
-                let holder = new_keys.holder(*item, middle.copies, old, next);
+                let holder = new_keys.holder(*item, &mut copies, old, next);
                 let mut is_next =
                     || next < old.len() && old_keys.same(old[next], &mut new_keys, *item);
                 holder.or_else(|| is_next().then_some(next))

@@ -21,7 +21,7 @@ pub use pointer::{Pattern, PatternToken, Pointer, PointerError};
 
 pub(super) use encode::{quoted, text};
 pub use tape::{Copies, Rules, Tape};
-pub(super) use tape::{Kind, Name, Pair, Value, pairs};
+pub(super) use tape::{Kind, Lookup, Name, Pair, Value, pairs};
 
 use indexmap::IndexMap;
 

@@ -43,28 +43,48 @@ impl<'a> Lockstep<'a> {
     }
 }
 
+/// Bytes that are compared at once: where texts are short, and where they are long.
+const LINE: usize = 32;
+const PAGE: usize = 4096;
+
+/// So many bytes are short.
+const SHORT: usize = 2048;
+
 /// The length of the common start of `a` and `b`.
 pub(super) fn common(a: &[u8], b: &[u8]) -> usize {
     let shorter = a.len().min(b.len());
     let (a, b) = (&a[..shorter], &b[..shorter]);
     // Texts that differ mostly do so soon; those that do not are compared as fast as memory allows.
-    let mut len = in_step::<8>(&a[..shorter.min(64)], &b[..shorter.min(64)]);
-    if len == 64 {
-        len += in_step::<32>(&a[len..shorter.min(1024)], &b[len..shorter.min(1024)]);
+    let mut len = by_words(&a[..shorter.min(SHORT)], &b[..shorter.min(SHORT)]);
+    if len == SHORT {
+        len += by_pages(&a[len..], &b[len..]);
+        len += by_words(&a[len..], &b[len..]);
     }
-    if len == 1024 {
-        len += in_step::<4096>(&a[len..], &b[len..]);
-        len += in_step::<32>(&a[len..], &b[len..]);
-    }
-    len += in_step::<8>(&a[len..], &b[len..]);
     let rest = a[len..].iter().zip(&b[len..]);
     len + rest.take_while(|(a, b)| a == b).count()
 }
 
-/// As far as whole blocks are the same.
-fn in_step<const BLOCK: usize>(a: &[u8], b: &[u8]) -> usize {
-    let (blocks, _) = a.as_chunks::<BLOCK>();
-    let (others, _) = b.as_chunks::<BLOCK>();
-    let same = blocks.iter().zip(others).take_while(|(a, b)| a == b);
-    BLOCK * same.count()
+/// As far as whole pages are the same.
+fn by_pages(a: &[u8], b: &[u8]) -> usize {
+    let (pages, _) = a.as_chunks::<PAGE>();
+    let (others, _) = b.as_chunks::<PAGE>();
+    let same = pages.iter().zip(others).take_while(|(a, b)| a == b);
+    PAGE * same.count()
+}
+
+/// As far as whole words are the same.
+fn by_words(a: &[u8], b: &[u8]) -> usize {
+    let (lines, _) = a.as_chunks::<LINE>();
+    let (others, _) = b.as_chunks::<LINE>();
+    let word = |word: &[u8; 8]| u64::from_ne_bytes(*word);
+    let same_line = |a: &[u8; LINE], b: &[u8; LINE]| {
+        let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+        words.fold(0, |differs, (a, b)| differs | (word(a) ^ word(b))) == 0
+    };
+    let same = lines.iter().zip(others);
+    let len = LINE * same.take_while(|(a, b)| same_line(a, b)).count();
+    let (words, _) = a[len..].as_chunks::<8>();
+    let (others, _) = b[len..].as_chunks::<8>();
+    let same = words.iter().zip(others);
+    len + 8 * same.take_while(|(a, b)| word(a) == word(b)).count()
 }

@@ -22,6 +22,7 @@ use bytes::Bytes;
 
 pub(in crate::core) use abreast::{Pair, pairs};
 pub use copies::Copies;
+pub(in crate::core) use copies::Lookup;
 pub use rules::Rules;
 
 use super::{Number, Pointer};
@@ -132,6 +133,10 @@ impl<'a> Value<'a> {
             b'{' => Kind::Object,
             _ => Kind::Number,
         }
+    }
+
+    pub(in crate::core) fn is_scalar(self) -> bool {
+        !matches!(self.kind(), Kind::Array | Kind::Object)
     }
 
     /// Its text as it is written.

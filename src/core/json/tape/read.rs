@@ -52,7 +52,7 @@ impl Tape {
             at: 0,
             nodes: Vec::with_capacity(old.map_or(text.len() / 32, |old| old.nodes.len())),
             names: Vec::new(),
-            copies: Copies::default(),
+            copies: Copies::with_room(),
             has_doubles: false,
             guide,
         };

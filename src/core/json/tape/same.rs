@@ -13,19 +13,27 @@ impl PartialEq for Tape {
 /// Numbers by value, strings by code points, objects without regard to the order of members.
 impl PartialEq for Value<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.raw() == other.raw() || self.means(*other)
+        self.looks_like(*other)
+            || match (self.kind(), other.kind()) {
+                (Kind::Array, Kind::Array) => self.children().eq(other.children()),
+                (Kind::Object, Kind::Object) => pairs(*self, *other).all(|pair| match pair {
+                    Pair::Both(a, b) => a == b,
+                    Pair::Gone(_) | Pair::New(_) => false,
+                }),
+                _ => false,
+            }
     }
 }
 
 impl Value<'_> {
-    /// As `==`, for values that are written differently.
-    pub(in crate::core) fn means(self, other: Self) -> bool {
+    /// Equality as far as it is seen without going inside: of scalars, and of arrays and objects
+    /// that are written alike.
+    pub(in crate::core) fn looks_like(self, other: Self) -> bool {
+        let (raw, other_raw) = (self.raw(), other.raw());
         match (self.kind(), other.kind()) {
-            (Kind::Number, Kind::Number) => number::same(self.raw(), other.raw()),
-            (Kind::String, Kind::String) => strings(self.raw(), other.raw()),
-            (Kind::Array, Kind::Array) => self.children().eq(other.children()),
-            (Kind::Object, Kind::Object) => objects(self, other),
-            _ => false,
+            (Kind::String, Kind::String) => strings(raw, other_raw),
+            (Kind::Number, Kind::Number) => raw == other_raw || number::same(raw, other_raw),
+            _ => raw == other_raw,
         }
     }
 }
@@ -40,11 +48,4 @@ pub(super) fn strings(a: &[u8], b: &[u8]) -> bool {
     let start = at.saturating_sub(lex::LONGEST_ESCAPE);
     let escaped = |raw: &[u8]| raw[start..raw.len().min(at + 1)].contains(&b'\\');
     (escaped(a) || escaped(b)) && write::shortest(a) == write::shortest(b)
-}
-
-fn objects(a: Value<'_>, b: Value<'_>) -> bool {
-    pairs(a, b).all(|pair| match pair {
-        Pair::Both(a, b) => a == b,
-        Pair::Gone(_) | Pair::New(_) => false,
-    })
 }
