@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::change::{Change, ItemEvent};
-use super::diff::{Items, Memory, diff, merge};
+use super::diff::{InferredKey, Items, Memory, diff, merge};
 use super::event::{Mode, Modes};
 use super::json::{Copies, ParseError, Pattern, Pointer, Rules, Tape};
+use super::noise::{Finding, Survey};
 
 /// Which part of the answers is the document, and how its arrays are matched.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -36,6 +37,7 @@ pub struct Document {
     current: Option<Arc<Tape>>,
     memory: Memory,
     items: Items,
+    noise: Survey,
 }
 
 /// What an accepted answer meant.
@@ -86,6 +88,7 @@ impl Document {
             select: view.select,
             wanted: Modes::NONE.with(Mode::Patch),
             current: None,
+            noise: Survey::default(),
         }
     }
 
@@ -101,6 +104,7 @@ impl Document {
     pub fn observe(&mut self, body: Bytes) -> Result<Observation, Rejected> {
         let old = self.current.as_deref();
         if old.is_some_and(|old| *old.text() == body) {
+            self.noise.rested();
             return Ok(Observation::Unchanged);
         }
         let (mut new, copies) = Tape::read_after(body, old, &self.rules)?;
@@ -113,11 +117,14 @@ impl Document {
         let new = Arc::new(new);
         let old = self.current.replace(Arc::clone(&new));
         if is_same {
+            self.noise.rested();
             return Ok(Observation::Unchanged);
         }
         let mut change = Change::of_snapshot(Arc::clone(&new).into());
         if let Some(old) = old {
             self.encode(&old, &new, &copies, &mut change);
+            let (old, new) = (old.root(), new.root());
+            self.noise.changed(old, new, &self.memory, &change);
         }
         Ok(Observation::Changed(change))
     }
@@ -136,6 +143,29 @@ impl Document {
             let events = self.items.told(old, new, copies, budget);
             change.items = events.map(|events| events.into_iter().map(ItemEvent::from).collect());
         }
+    }
+
+    /// A poll said that the answer is still the last accepted one.
+    pub fn not_modified(&mut self) {
+        self.noise.rested();
+    }
+
+    /// The places whose value changes at every poll.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.noise.findings()
+    }
+
+    /// The bytes of events that such places have cost since this was last asked.
+    pub fn take_wasted(&mut self) -> u64 {
+        self.noise.take_wasted()
+    }
+
+    /// The keys that were found for arrays, by place.
+    pub fn keys(&self) -> Vec<InferredKey> {
+        let mut keys = self.memory.keys();
+        let items = self.items.inferred();
+        keys.extend(items.filter(|items| keys.iter().all(|key| key.place != items.place)));
+        keys
     }
 
     /// The length of the last accepted answer; 0 before the first.
