@@ -235,7 +235,7 @@ impl Survey {
     /// The places that are noise at present.
     pub fn findings(&self) -> Vec<Finding> {
         let finding = |(place, watch): (Pattern, &Watch)| {
-            let bytes = watch.found?.bytes as u64;
+            let bytes = whole(watch.found?.bytes);
             Some(Finding { place, bytes })
         };
         let list = self.places.list().into_iter();
@@ -244,9 +244,9 @@ impl Survey {
 
     /// The bytes that found places have cost since this was last asked.
     pub fn take_wasted(&mut self) -> u64 {
-        let whole = self.wasted.floor();
-        self.wasted -= whole;
-        whole as u64
+        let taken = self.wasted.floor();
+        self.wasted -= taken;
+        whole(taken)
     }
 }
 
@@ -256,6 +256,12 @@ impl Found {
         self.still += polls;
         self.still < LONG_STILL
     }
+}
+
+/// Whole bytes.
+#[expect(clippy::cast_sign_loss)] // Costs are sums of lengths.
+fn whole(bytes: f64) -> u64 {
+    bytes as u64
 }
 
 fn needed(looks: u32) -> u32 {
