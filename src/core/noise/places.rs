@@ -12,6 +12,12 @@ const MAX_STEPS: usize = 1024;
 /// The most values that are looked at in one comparison.
 const MAX_VISITS: usize = 8192;
 
+/// How often tables may be gone through in one comparison, counted in whole documents.
+const MAX_READ: usize = 4;
+
+/// Among so many members of an object, the first ones, one is looked for.
+const MAX_LOOKED_AT: usize = 256;
+
 /// The longest way to a place, in steps.
 const MAX_DEPTH: usize = 32;
 
@@ -27,12 +33,28 @@ pub(super) struct Places {
 struct Budget {
     steps: usize,
     visits: usize,
+    /// Bytes of tables whose rows are gone through.
+    bytes: usize,
 }
 
 impl Budget {
+    fn new(steps: usize, old: Value<'_>, new: Value<'_>) -> Self {
+        Self {
+            steps,
+            visits: MAX_VISITS,
+            bytes: MAX_READ * (old.raw().len() + new.raw().len()),
+        }
+    }
+
     fn visit(&mut self) -> bool {
         self.visits = self.visits.saturating_sub(1);
         self.visits > 0
+    }
+
+    fn read(&mut self, old: Value<'_>, new: Value<'_>) -> bool {
+        let bytes = old.raw().len() + new.raw().len();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes > 0
     }
 }
 
@@ -57,10 +79,8 @@ impl Places {
 
     /// Watches every scalar that differs, as far as there is room.
     pub(super) fn collect(&mut self, old: Value<'_>, new: Value<'_>, known: Known<'_>) {
-        let mut budget = Budget {
-            steps: MAX_STEPS.saturating_sub(self.steps()),
-            visits: MAX_VISITS,
-        };
+        let steps = MAX_STEPS.saturating_sub(self.steps());
+        let mut budget = Budget::new(steps, old, new);
         self.look(old, new, known, MAX_DEPTH, &mut budget);
         self.retain(&mut |_| true);
     }
@@ -105,10 +125,7 @@ impl Places {
     /// Compares what is at every place that is watched.
     pub(super) fn compare(&mut self, old: Value<'_>, new: Value<'_>, known: Known<'_>) {
         self.each(&mut |watch| watch.begin());
-        let mut budget = Budget {
-            steps: 0,
-            visits: MAX_VISITS,
-        };
+        let mut budget = Budget::new(0, old, new);
         self.visit(old, new, Spot::root(known), &mut budget);
     }
 
@@ -123,26 +140,31 @@ impl Places {
         for (token, place) in &mut self.inside {
             match token {
                 PatternToken::Name(token) => {
-                    if let (Some(old), Some(new)) = (old.child(token), new.child(token)) {
+                    if let (Some(old), Some(new)) = (child(old, token), child(new, token)) {
                         let known = below(spot.known, new, is_array);
                         place.visit(old, new, spot.inside(known, token.len(), 1.0), budget);
                     }
                 }
-                PatternToken::Any => match spot.known.same(old, new) {
-                    Some(same) if !same.pairs.is_empty() => {
-                        for (i, old, new) in same.pairs {
-                            let known = below(spot.known, new, is_array);
-                            let token = match is_array {
-                                true => digits(i),
-                                false => new.name().raw().len() - 2,
-                            };
-                            let spot = spot.inside(known, token, same.weight);
-                            place.visit(old, new, spot, budget);
-                        }
-                    }
-                    _ => place.each(&mut Watch::pass),
-                },
+                PatternToken::Any => place.visit_rows(old, new, spot, budget),
             }
+        }
+    }
+
+    fn visit_rows(&mut self, old: Value<'_>, new: Value<'_>, spot: Spot<'_>, budget: &mut Budget) {
+        let may = budget.read(old, new);
+        let same = may.then(|| spot.known.same(old, new)).flatten();
+        let same = same.unwrap_or_default();
+        if same.pairs.is_empty() {
+            return self.each(&mut Watch::pass);
+        }
+        let is_array = new.kind() == Kind::Array;
+        for (i, old, new) in same.pairs {
+            let known = below(spot.known, new, is_array);
+            let token = match is_array {
+                true => digits(i),
+                false => new.name().raw().len() - 2,
+            };
+            self.visit(old, new, spot.inside(known, token, same.weight), budget);
         }
     }
 
@@ -170,12 +192,17 @@ impl Places {
         }
     }
 
+    /// As far as it is covered by one place: the one of this name before that of any.
     fn cover_child(&self, old: Value<'_>, new: Value<'_>, is_it: impl Fn(&str) -> bool) -> bool {
-        let covers = |(token, place): &(PatternToken, Places)| match token {
-            PatternToken::Any => place.cover(old, new),
-            PatternToken::Name(name) => is_it(name) && place.cover(old, new),
+        let of = |wanted: &dyn Fn(&PatternToken) -> bool| {
+            let mut inside = self.inside.iter();
+            inside.find_map(|(token, place)| wanted(token).then_some(place))
         };
-        self.inside.iter().any(covers) || old == new
+        let named = of(&|token| matches!(token, PatternToken::Name(name) if is_it(name)));
+        match named.or_else(|| of(&|token| *token == PatternToken::Any)) {
+            Some(place) => place.cover(old, new),
+            None => old == new,
+        }
     }
 
     /// Looks at each place that is watched.
@@ -219,6 +246,17 @@ pub(super) fn scalars(value: Value<'_>) -> usize {
     match value.kind() {
         Kind::Array | Kind::Object => value.children().map(scalars).sum(),
         _ => 1,
+    }
+}
+
+/// The member or element that a token leads to.
+fn child<'a>(value: Value<'a>, token: &str) -> Option<Value<'a>> {
+    match value.kind() {
+        Kind::Object => {
+            let mut members = value.children().take(MAX_LOOKED_AT);
+            members.find(|member| member.name().is(token))
+        }
+        _ => value.child(token),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::document::{Document, Observation, View};
 use crate::core::event::Modes;
-use crate::core::json::Pointer;
+use crate::core::json::{Pointer, Tape};
 
 /// More polls than the first two looks take.
 const MANY: u64 = 60;
@@ -35,6 +35,10 @@ fn found(body: impl Fn(u64) -> String) -> Vec<String> {
 
 fn nothing() -> Vec<String> {
     Vec::new()
+}
+
+fn read(text: String) -> Tape {
+    Tape::read(text.into()).unwrap()
 }
 
 /// A number with no pattern, the same each time.
@@ -351,6 +355,25 @@ fn made_up_names_fill_no_memory() {
 }
 
 #[test]
+fn an_object_that_grows_is_not_searched_to_its_end() {
+    let body = |poll: u64| {
+        let many = if poll < MANY { 40 } else { 100_000 };
+        let rest: Vec<String> = (0..many).map(|i| format!(r#""m{i}":1"#)).collect();
+        format!(r#"{{{},"at":{poll}}}"#, rest.join(","))
+    };
+    let memory = Memory::new(None);
+    let mut places = Places::default();
+    let mut compared = |from: u64| {
+        let (old, new) = (read(body(from)), read(body(from + 1)));
+        places.collect(old.root(), new.root(), Known::root(&memory));
+        places.compare(old.root(), new.root(), Known::root(&memory));
+        places.list()[0].1.verdict()
+    };
+    assert_eq!(compared(0), Verdict::Changed);
+    assert_eq!(compared(MANY), Verdict::Still);
+}
+
+#[test]
 fn the_places_of_one_look_are_bounded() {
     let object = |poll: u64, name: &dyn Fn(u64) -> String| {
         let member = |i: u64| format!(r#""{}":{poll}"#, name(i));
@@ -362,7 +385,6 @@ fn the_places_of_one_look_are_bounded() {
     };
     let mut places = Places::default();
     let (old, new) = (body(1), body(2));
-    let read = |text: String| crate::core::json::Tape::read(text.into()).unwrap();
     let (old, new) = (read(old), read(new));
     for _ in 0..3 {
         places.collect(old.root(), new.root(), Known::root(&Memory::new(None)));
