@@ -64,3 +64,35 @@ impl Told {
         new.map(|finding| finding.place.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(place: &str) -> Finding {
+        Finding {
+            place: Pattern::parse(place).unwrap(),
+            bytes: 1,
+        }
+    }
+
+    #[test]
+    fn a_place_is_told_once_however_often_it_is_found_again() {
+        let mut told = Told::default();
+        let (a, b) = (finding("/a"), finding("/b"));
+        let (first, both) = ([a.clone()], [a.clone(), b.clone()]);
+        assert_eq!(told.first(&first), [a.place]);
+        assert_eq!(told.first(&[]), []);
+        assert_eq!(told.first(&both), [b.place]);
+        assert_eq!(told.first(&both), []);
+    }
+
+    #[test]
+    fn made_up_places_are_told_until_they_are_too_many() {
+        let mut told = Told::default();
+        let told: usize = (0..2 * MAX_TOLD)
+            .map(|n| told.first(&[finding(&format!("/{n}"))]).len())
+            .sum();
+        assert_eq!(told, MAX_TOLD);
+    }
+}
