@@ -153,7 +153,7 @@ impl Server {
         let gateway = Gateway::new(Arc::clone(&hub), routes, metrics, Arc::clone(&admission));
         let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
-        let admin_app = Admin::new(registry, draining.subscribe());
+        let admin_app = Admin::new(registry, Arc::clone(&hub), draining.subscribe());
         let quiet_for = longest_silence(&config);
         let mut listeners = JoinSet::new();
         listeners.spawn(serve_on(

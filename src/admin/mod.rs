@@ -1,8 +1,12 @@
-//! The private listener: metrics and health.
+//! The private listener: metrics, health, what is known of the feeds.
 //!
 //! Promises that readiness says whether this process serves, and nothing about any upstream: a
 //! broken upstream must not take pollcast out of a load balancer together with its last good
 //! documents.
+
+mod feeds;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
@@ -11,22 +15,30 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
 
+use crate::hub::Hub;
 use crate::metrics::Registry;
 
 /// The Prometheus text format's media type.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+const JSON_TYPE: &str = "application/json";
 
 /// Answers on the private listener.
 pub struct Admin {
     registry: Registry,
+    hub: Arc<Hub>,
     draining: watch::Receiver<bool>,
 }
 
 impl Admin {
-    /// An admin service that reports `registry` and is ready until `draining` turns true.
-    pub fn new(registry: Registry, draining: watch::Receiver<bool>) -> Self {
-        Self { registry, draining }
+    /// An admin service that reports `registry` and the topics of `hub`, and is ready until
+    /// `draining` turns true.
+    pub fn new(registry: Registry, hub: Arc<Hub>, draining: watch::Receiver<bool>) -> Self {
+        Self {
+            registry,
+            hub,
+            draining,
+        }
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
@@ -36,12 +48,16 @@ impl Admin {
         }
         match path {
             "/metrics" => (StatusCode::OK, METRICS_TYPE, self.registry.render()),
+            "/api/feeds" => (StatusCode::OK, JSON_TYPE, feeds::list(&self.hub)),
             "/healthz" => text(StatusCode::OK, "ok"),
             "/readyz" if *self.draining.borrow() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining")
             }
             "/readyz" => text(StatusCode::OK, "ready"),
-            _ => text(StatusCode::NOT_FOUND, "try /metrics, /healthz or /readyz"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "try /metrics, /api/feeds, /healthz or /readyz",
+            ),
         }
     }
 }
@@ -60,6 +76,10 @@ impl ServeHttp for Admin {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CONTENT_LENGTH, length);
+        if media_type == JSON_TYPE {
+            // It is true for this moment only.
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         }

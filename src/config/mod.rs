@@ -11,6 +11,7 @@
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
+//! | `ignore` | a line to be added to the file |
 
 mod deliver;
 mod endpoint;
@@ -18,6 +19,7 @@ mod events;
 mod expand;
 mod feed;
 mod headers;
+mod ignore;
 mod keys;
 mod load;
 mod place;
@@ -33,6 +35,7 @@ mod value;
 
 pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
+pub use ignore::ignore_line;
 pub use problem::{LoadError, Problem, Problems, Warning};
 
 use std::net::SocketAddr;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::change::{Change, ItemEvent};
-use super::diff::{Items, Memory, diff, merge};
+use super::diff::{InferredKey, Items, Memory, diff, merge};
 use super::event::{Mode, Modes};
 use super::json::{Copies, ParseError, Pattern, Pointer, Rules, Tape};
+use super::noise::{Finding, Survey};
 
 /// Which part of the answers is the document, and how its arrays are matched.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -36,6 +37,7 @@ pub struct Document {
     current: Option<Arc<Tape>>,
     memory: Memory,
     items: Items,
+    noise: Survey,
 }
 
 /// The patch between equal documents.
@@ -89,6 +91,7 @@ impl Document {
             select: view.select,
             wanted: Modes::NONE.with(Mode::Patch),
             current: None,
+            noise: Survey::default(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Document {
     pub fn observe(&mut self, body: Bytes) -> Result<Observation, Rejected> {
         let old = self.current.as_deref();
         if old.is_some_and(|old| *old.text() == body) {
+            self.noise.rested();
             return Ok(Observation::Unchanged);
         }
         let (mut new, copies) = Tape::read_after(body, old, &self.rules)?;
@@ -117,8 +121,15 @@ impl Document {
             return Ok(Observation::Changed(Change::of_snapshot(new.into())));
         };
         Ok(match self.change(&old, &new, &copies) {
-            Some(change) => Observation::Changed(change),
-            None => Observation::Unchanged,
+            Some(change) => {
+                let (old, new) = (old.root(), new.root());
+                self.noise.changed(old, new, &self.memory, &change);
+                Observation::Changed(change)
+            }
+            None => {
+                self.noise.rested();
+                Observation::Unchanged
+            }
         })
     }
 
@@ -149,6 +160,29 @@ impl Document {
             change.items = events.map(|events| events.into_iter().map(ItemEvent::from).collect());
         }
         Some(change)
+    }
+
+    /// A poll said that the answer is still the last accepted one.
+    pub fn not_modified(&mut self) {
+        self.noise.rested();
+    }
+
+    /// The places whose value changes at every poll.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.noise.findings()
+    }
+
+    /// The bytes of events that such places have cost since this was last asked.
+    pub fn take_wasted(&mut self) -> u64 {
+        self.noise.take_wasted()
+    }
+
+    /// The keys that were found for arrays, by place.
+    pub fn keys(&self) -> Vec<InferredKey> {
+        let mut keys = self.memory.keys();
+        let items = self.items.inferred();
+        keys.extend(items.filter(|items| keys.iter().all(|key| key.place != items.place)));
+        keys
     }
 
     /// The length of the last accepted answer; 0 before the first.

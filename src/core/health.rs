@@ -155,6 +155,11 @@ impl Health {
         self.state
     }
 
+    /// When it began.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
     /// Failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures

@@ -144,6 +144,11 @@ impl Log {
         self.newest
     }
 
+    /// The id of the newest event; none before the first.
+    pub fn newest_id(&self) -> Option<EventId> {
+        (self.newest > 0).then(|| self.id(self.newest))
+    }
+
     /// Whether there is a document.
     pub fn has_document(&self) -> bool {
         self.document.is_some()

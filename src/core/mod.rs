@@ -14,6 +14,7 @@ pub mod health;
 pub mod id;
 pub mod json;
 pub mod log;
+pub mod noise;
 pub mod schedule;
 pub mod sse;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod demand;
 mod metrics;
+mod report;
 mod subscription;
 mod topic;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub use demand::{Audience, Demand, Listeners};
 pub use metrics::{FeedMetrics, Metrics};
+pub use report::{Lessons, Report};
 pub use subscription::{Step, Subscription};
 pub use topic::{Topic, Warmth};
 

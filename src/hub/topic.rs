@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::demand::{Audience, Demand};
 use super::metrics::FeedMetrics;
+use super::report::{Lessons, Report, Told};
 use super::subscription::{Step, Subscription};
 use crate::config::Feed;
 use crate::core::change::Change;
@@ -14,6 +15,7 @@ use crate::core::cursor::{Cursor, Notice};
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
+use crate::core::json::Pattern;
 use crate::core::log::Log;
 use crate::core::sse::{Frame, Kind};
 
@@ -43,6 +45,8 @@ struct Inner {
     /// The refusal with which polling began, until a poll succeeds.
     refused: Option<Denial>,
     draining: bool,
+    lessons: Lessons,
+    told: Told,
 }
 
 /// What a new subscriber finds.
@@ -73,6 +77,8 @@ impl Topic {
             warm: false,
             refused: None,
             draining: false,
+            lessons: Lessons::default(),
+            told: Told::default(),
         };
         inner.renew_notice();
         Arc::new(Self {
@@ -112,6 +118,15 @@ impl Topic {
     /// Time passed without a poll. True if the state changed.
     pub fn passed(&self, now: Timestamp) -> bool {
         self.update(|health| health.passed(now))
+    }
+
+    /// Takes in what the documents taught so far. Returns the noise that was never told before in
+    /// this process.
+    pub fn learnt(&self, lessons: Lessons) -> Vec<Pattern> {
+        let mut inner = self.lock();
+        let new = inner.told.first(&lessons.noise);
+        inner.lessons = lessons;
+        new
     }
 
     /// A poll was answered and its outcome is in place: who waited for it may look.
@@ -254,6 +269,19 @@ impl Topic {
     /// What the polls so far say of the feed.
     pub fn health(&self) -> Health {
         self.lock().health.clone()
+    }
+
+    /// What is known of it now.
+    pub fn report(&self) -> Report {
+        let audience = *self.audience.borrow();
+        let inner = self.lock();
+        Report {
+            health: inner.health.clone(),
+            audience,
+            last_event_id: inner.log.newest_id(),
+            events: inner.log.held().0,
+            lessons: inner.lessons.clone(),
+        }
     }
 
     fn update(&self, change: impl FnOnce(&mut Health) -> bool) -> bool {

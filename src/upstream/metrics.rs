@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::core::change::Change;
 use crate::core::event::Mode;
@@ -19,6 +19,8 @@ pub struct Metrics {
     body_bytes: IntCounterVec,
     encoded_bytes: IntCounterVec,
     document_bytes: IntCounterVec,
+    noise_bytes: IntCounterVec,
+    noise_places: IntGaugeVec,
 }
 
 impl Metrics {
@@ -50,6 +52,17 @@ impl Metrics {
                 "Bytes of the documents that changes led to.",
                 &["feed"],
             ),
+            noise_bytes: registry.counters(
+                "noise_bytes_total",
+                "Bytes of events, about, that were spent on places whose value changes at every \
+                 poll; each event counted once, however many subscribers got it.",
+                &["feed"],
+            ),
+            noise_places: registry.gauges(
+                "noise_places",
+                "Places in the document whose value changes at every poll.",
+                &["feed"],
+            ),
         }
     }
 
@@ -63,6 +76,8 @@ impl Metrics {
             encoded_bytes: FORMS
                 .map(|form| self.encoded_bytes.with_label_values(&[path, form.name()])),
             document_bytes: self.document_bytes.with_label_values(&[path]),
+            noise_bytes: self.noise_bytes.with_label_values(&[path]),
+            noise_places: self.noise_places.with_label_values(&[path]),
         }
     }
 }
@@ -77,6 +92,8 @@ pub struct PollMetrics {
     /// As in [`FORMS`].
     encoded_bytes: [IntCounter; FORMS.len()],
     document_bytes: IntCounter,
+    noise_bytes: IntCounter,
+    noise_places: IntGauge,
 }
 
 impl PollMetrics {
@@ -90,6 +107,12 @@ impl PollMetrics {
 
     pub(super) fn received(&self, bytes: usize) {
         self.body_bytes.inc_by(bytes as u64);
+    }
+
+    pub(super) fn noise(&self, places: usize, bytes: u64) {
+        self.noise_bytes.inc_by(bytes);
+        self.noise_places
+            .set(i64::try_from(places).unwrap_or(i64::MAX));
     }
 
     pub(super) fn changed(&self, change: &Change) {

@@ -18,7 +18,7 @@ use crate::core::document::{Document, Observation, Rejected};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::Schedule;
-use crate::hub::{Audience, Topic};
+use crate::hub::{Audience, Lessons, Topic};
 
 /// Bodies from this length on are read apart from the event loop.
 const INLINE_BYTES: usize = 64 * 1024;
@@ -35,6 +35,10 @@ pub struct Poller {
     metrics: PollMetrics,
     schedule: Schedule,
     document: Document,
+    /// The length of what it holds.
+    document_bytes: usize,
+    /// How many of its places were passed on as noise.
+    noisy_places: usize,
     /// Of the answer that `document` was read from.
     validators: Validators,
     audience: watch::Receiver<Audience>,
@@ -86,6 +90,8 @@ impl Poller {
         Self {
             schedule: Schedule::new(feed.poll.interval, &feed.path),
             document: Document::new(feed.document.view.clone()),
+            document_bytes: 0,
+            noisy_places: 0,
             validators: Validators::default(),
             audience: topic.audience(),
             interest: interest(feed),
@@ -159,7 +165,11 @@ impl Poller {
                 }
                 if let Some(change) = change {
                     self.metrics.changed(&change);
+                    self.document_bytes = change.snapshot.len();
+                    self.learn();
                     self.backplane.publish(&self.topic, change).await;
+                } else if self.noisy_places != self.document.findings().len() {
+                    self.learn();
                 }
                 true
             }
@@ -194,6 +204,7 @@ impl Poller {
             .await;
         self.metrics.answered(started.elapsed());
         let Answer::Body { body, validators } = answer? else {
+            self.document.not_modified();
             return Ok(("not_modified", None));
         };
         self.metrics.received(body.len());
@@ -211,6 +222,30 @@ impl Poller {
             Observation::Unchanged => ("unchanged", None),
             Observation::Changed(change) => ("changed", Some(change)),
         })
+    }
+
+    /// Passes on what the documents taught. Noise is told, once, and never dropped: whether a client
+    /// needs it is not for us to know.
+    fn learn(&mut self) {
+        let lessons = Lessons {
+            document_bytes: self.document_bytes,
+            keys: self.document.keys(),
+            noise: self.document.findings(),
+        };
+        self.noisy_places = lessons.noise.len();
+        self.metrics
+            .noise(self.noisy_places, self.document.take_wasted());
+        let feed = Arc::clone(self.feed());
+        let remedy = lessons.remedy(&feed);
+        for place in self.topic.learnt(lessons) {
+            let place = place.to_string();
+            info!(
+                feed = feed.path,
+                place,
+                %remedy,
+                "changes at every poll; if no client needs it, put the remedy into `document`"
+            );
+        }
     }
 
     fn next_poll(&self, started: Timestamp, succeeded: bool) -> Timestamp {

@@ -13,6 +13,7 @@ mod end;
 mod evolution;
 mod modes;
 mod negotiation;
+mod noise;
 mod pass_through;
 mod poll_exchange;
 mod polling;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::between;
 use super::infer::{Identity, sample};
 use super::key::{Id, Key, Keys};
-use super::memory::Memory;
+use super::memory::{InferredKey, Memory};
 use crate::core::event::ItemKind;
 use crate::core::json::{Copies, Kind, Pair, Pointer, Tape, Value, pairs};
 
@@ -64,6 +64,13 @@ impl Items {
             Some(key) => teller.elements(old, new, &key)?,
         }
         Some(teller.told)
+    }
+
+    /// The key that was found for the collection, if it is an array.
+    pub fn inferred(&self) -> Option<InferredKey> {
+        let key = self.found.key()?.names();
+        let place = self.at.to_string();
+        Some(InferredKey { place, key })
     }
 
     /// The key of an array's elements. One that was not there at the last change is for the next:

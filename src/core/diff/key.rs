@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hash, Hasher};
 
 use foldhash::quality::RandomState;
 
-use crate::core::json::{Kind, Lookup, Number, Value, quoted};
+use crate::core::json::{Kind, Lookup, Number, Value, member_name, quoted};
 
 /// A token of a value or of some values. No answer depends on tokens of different things being
 /// different: what they pair is compared all the same.
@@ -23,6 +23,11 @@ impl Key {
 
     pub(super) fn of(names: impl Iterator<Item = Box<[u8]>>) -> Self {
         Self(names.collect())
+    }
+
+    /// The members' names, unescaped.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.iter().filter_map(|name| member_name(name)).collect()
     }
 }
 

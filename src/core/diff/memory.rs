@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::core::json::Name;
+use crate::core::json::{Name, escape, member_name};
 
 use super::infer::Identity;
 use super::key::Key;
@@ -37,6 +37,15 @@ struct Place {
     /// Any element, or any member past the most.
     any: Option<usize>,
     identity: Identity,
+}
+
+/// The members that were found to identify the elements of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InferredKey {
+    /// Where the array is, as `document.ignore` would write it; empty for the document itself.
+    pub place: String,
+    /// The members, which identify an element together.
+    pub key: Vec<String>,
 }
 
 /// One step of the way to a value.
@@ -88,17 +97,54 @@ impl Memory {
         Some(&mut self.places[place].identity)
     }
 
-    fn step(&mut self, at: usize, step: Step<'_>) -> Option<usize> {
+    /// The keys that were found so far, by place.
+    pub fn keys(&self) -> Vec<InferredKey> {
+        let mut keys = Vec::new();
+        self.keys_below(0, &mut String::new(), &mut keys);
+        keys.sort_by(|a, b| a.place.cmp(&b.place));
+        keys
+    }
+
+    fn keys_below(&self, at: usize, way: &mut String, keys: &mut Vec<InferredKey>) {
+        let place = &self.places[at];
+        keys.extend(place.identity.key().map(|key| InferredKey {
+            place: way.clone(),
+            key: key.names(),
+        }));
+        let members = place
+            .members
+            .iter()
+            .filter_map(|(name, next)| Some((escape(&member_name(name)?), *next)));
+        for (token, next) in members.chain(place.any.map(|next| ("*".to_owned(), next))) {
+            let len = way.len();
+            way.push('/');
+            way.push_str(&token);
+            self.keys_below(next, way, keys);
+            way.truncate(len);
+        }
+    }
+
+    /// The key that was found for the array at a place.
+    pub(super) fn key_at(&self, place: usize) -> Option<&Key> {
+        self.places[place].identity.key()
+    }
+
+    /// Where one step leads, if it was ever taken.
+    pub(super) fn after(&self, at: usize, step: Step<'_>) -> Option<usize> {
         let place = &self.places[at];
         let known = match step {
             Step::Member(name) => place.members.get(name.raw()).copied(),
             Step::Element => None,
         };
-        let apart = matches!(step, Step::Member(_)) && place.members.len() < MAX_MEMBERS;
-        let known = known.or_else(|| place.any.filter(|_| !apart));
+        known.or_else(|| place.any.filter(|_| !place.keeps_apart(step)))
+    }
+
+    fn step(&mut self, at: usize, step: Step<'_>) -> Option<usize> {
+        let known = self.after(at, step);
         if known.is_some() || self.places.len() == MAX_PLACES {
             return known;
         }
+        let apart = self.places[at].keeps_apart(step);
         let new = self.places.len();
         self.places.push(Place::default());
         let place = &mut self.places[at];
@@ -109,5 +155,12 @@ impl Memory {
             _ => place.any = Some(new),
         }
         Some(new)
+    }
+}
+
+impl Place {
+    /// Whether this step is one that leads to a place of its own.
+    fn keeps_apart(&self, step: Step<'_>) -> bool {
+        matches!(step, Step::Member(_)) && self.members.len() < MAX_MEMBERS
     }
 }

@@ -10,6 +10,7 @@ mod arrays;
 mod infer;
 mod items;
 mod key;
+mod known;
 mod memory;
 mod merge;
 mod order;
@@ -21,7 +22,8 @@ use memory::Step;
 use writer::{Full, Writer};
 
 pub use items::Items;
-pub use memory::Memory;
+pub(super) use known::Known;
+pub use memory::{InferredKey, Memory};
 pub use merge::merge;
 
 /// The RFC 6902 patch from `old` to `new` as compact JSON text, shorter than `budget` bytes.

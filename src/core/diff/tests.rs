@@ -297,3 +297,36 @@ fn a_large_element_without_a_key_that_moves_is_one_move() {
     let moved = patch(&texts(&[0, 1, 2, 3, 4]), &texts(&[0, 2, 3, 4, 1]), None);
     assert_eq!(moved, r#"[{"op":"move","from":"/1","path":"/4"}]"#);
 }
+
+#[test]
+fn keys_that_were_found_are_listed_by_place() {
+    let row = |at: &str, n: u8| format!(r#"{{"at":"{at}","n":{n},"text":"some words that stay"}}"#);
+    let rows = |n: u8| {
+        let rows = ["north", "south", "east"].map(|at| row(at, n));
+        format!(
+            "[{},{},{}]",
+            rows[usize::from(n % 3)],
+            rows[usize::from((n + 1) % 3)],
+            rows[usize::from((n + 2) % 3)]
+        )
+    };
+    let document = |n: u8| {
+        let lists = format!(r#"[{{"id":1,"in":{0}}},{{"id":2,"in":{0}}}]"#, rows(n));
+        format!(r#"{{"a/b":{},"lists":{lists}}}"#, rows(n))
+    };
+    let mut memory = Memory::new(None);
+    assert_eq!(memory.keys(), []);
+    let (old, new) = (Tape::read(document(0).into()).unwrap(), document(1).into());
+    let (new, copies) = Tape::read_after(new, Some(&old), &Rules::default()).unwrap();
+    diff(&old, &new, &copies, &mut memory, usize::MAX).unwrap();
+    let keys = memory
+        .keys()
+        .into_iter()
+        .map(|found| (found.place, found.key.join("+")));
+    let keys: Vec<(String, String)> = keys.collect();
+    let expected = [("/a~1b", "at"), ("/lists", "id"), ("/lists/*/in", "at")];
+    assert_eq!(
+        keys,
+        expected.map(|(place, key)| (place.to_owned(), key.to_owned()))
+    );
+}

@@ -94,6 +94,11 @@ fn text_len(string: &str) -> usize {
     2 + string.len() + escapes.sum::<usize>()
 }
 
+/// The text that a string says, which is written in quotes.
+pub(in crate::core) fn member_name(quoted: &[u8]) -> Option<String> {
+    serde_json::from_slice(quoted).ok()
+}
+
 fn separate(index: usize, out: &mut Vec<u8>) {
     if index > 0 {
         out.push(b',');

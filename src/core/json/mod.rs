@@ -17,9 +17,10 @@ pub use apply::{ApplyError, Refusal};
 pub use number::Number;
 pub use parse::{MAX_DEPTH, ParseError, parse};
 pub use patch::{Operation, Patch, PatchError};
+pub(super) use pointer::escape;
 pub use pointer::{Pattern, PatternToken, Pointer, PointerError};
 
-pub(super) use encode::{quoted, text};
+pub(super) use encode::{member_name, quoted, text};
 pub use tape::{Copies, Rules, Tape};
 pub(super) use tape::{Kind, Lookup, Name, Pair, Value, pairs};
 

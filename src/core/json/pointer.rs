@@ -61,7 +61,7 @@ impl Pointer {
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for token in &self.tokens {
-            write!(f, "/{}", token.replace('~', "~0").replace('/', "~1"))?;
+            write!(f, "/{}", escape(token))?;
         }
         Ok(())
     }
@@ -86,10 +86,29 @@ impl Pattern {
         })
     }
 
+    /// The pattern of these steps; none for the root.
+    pub(in crate::core) fn of(tokens: Vec<PatternToken>) -> Option<Self> {
+        (!tokens.is_empty()).then_some(Self { tokens })
+    }
+
     /// The steps, outermost first; at least one.
     pub fn tokens(&self) -> &[PatternToken] {
         &self.tokens
     }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tokens.iter().try_for_each(|token| match token {
+            PatternToken::Any => f.write_str("/*"),
+            PatternToken::Name(name) => write!(f, "/{}", escape(name)),
+        })
+    }
+}
+
+/// A token as it stands in a pointer, RFC 6901 section 3.
+pub(in crate::core) fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
 }
 
 fn tokens(text: &str) -> Result<Vec<String>, PointerError> {
@@ -149,6 +168,9 @@ mod tests {
     fn a_pointer_prints_as_it_was_written() {
         for text in ["", "/", "/a~1b/m~0n/0", "/~01"] {
             assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["/", "/*", "/a~1b/*/m~0n/0", "/**/~01"] {
+            assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
         }
     }
 }
