@@ -51,8 +51,8 @@ fn whole(data: &str) -> u64 {
 
 fn feed(write_timeout: &str) -> String {
     format!(
-        ", poll: {{ interval: 20ms }}, \
-         events: {{ mode: snapshot, modes: [snapshot], history: {{ events: 5, bytes: 1MiB }} }}, \
+        ", poll: {{ interval: 40ms }}, \
+         events: {{ mode: snapshot, modes: [snapshot], history: {{ events: 15, bytes: 1MiB }} }}, \
          deliver: {{ write_timeout: {write_timeout} }}"
     )
 }
@@ -183,7 +183,7 @@ fn a_reader_that_never_reads_is_cut_off_counted_and_can_resume() {
     let mut slow = subscribe(proxy.address(), "/feed");
     let id = slow.expect("snapshot").id.expect("an id");
     let cut_off = || proxy.metric("pollcast_connections_closed_total", &["write_timeout"]);
-    let mut last = read(&mut other, 10);
+    let mut last = read(&mut other, 20);
     eventually("it is cut off", || {
         last = last.max(read(&mut other, 1));
         cut_off() > 0.5
