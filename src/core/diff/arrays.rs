@@ -3,7 +3,7 @@
 use crate::core::json::{Copies, Kind, Value};
 
 use super::infer::sample;
-use super::key::Key;
+use super::key::{Key, Keys};
 use super::order::Ranks;
 use super::pairing::Pairing;
 use super::{Differ, writer::Full};
@@ -11,6 +11,9 @@ use super::{Differ, writer::Full};
 /// The most places by which a patch may shift elements of one array, all its insertions, removals
 /// and moves together: whoever applies it to an array in memory pays for each.
 const MOST_SHIFTS: usize = 1 << 27;
+
+/// Among more elements than these most must be copies, or it is not worth a short cut.
+const FEW: usize = 16;
 
 /// What differs of two arrays: what is equal at both ends is left out.
 pub(super) struct Middle<'s, 'a> {
@@ -23,8 +26,67 @@ pub(super) struct Middle<'s, 'a> {
     pub(super) copies: &'s Copies,
 }
 
+/// An element that may have changed: its index, what it was, what it is.
+type Changed<'a> = (usize, Value<'a>, Value<'a>);
+
 impl<'a> Differ<'a> {
     pub(super) fn array(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
+        if let Some(changed) = self.in_place(old, new) {
+            return changed.into_iter().try_for_each(|(index, old, new)| {
+                self.element(index, |differ| differ.value(old, new))
+            });
+        }
+        self.rearranged(old, new)
+    }
+
+    /// By index the elements that are no copies, if all elements are where they were: a short cut
+    /// for what most polls bring.
+    fn in_place(&mut self, old: Value<'a>, new: Value<'a>) -> Option<Vec<Changed<'a>>> {
+        let (mut olds, mut news) = (old.children(), new.children());
+        let all_copies = self.copies;
+        let mut copies = all_copies.lookup(new);
+        let mut changed: Vec<Changed> = Vec::new();
+        for index in 0.. {
+            match (olds.next(), news.next()) {
+                (None, None) => break,
+                (Some(old), Some(new)) => match copies.is_copy_of(new, old) {
+                    Some(true) => {}
+                    Some(false) => return None,
+                    None if changed.len() > FEW && 2 * changed.len() > index => return None,
+                    None => changed.push((index, old, new)),
+                },
+                _ => return None,
+            }
+        }
+        if let [_, _, ..] = changed[..] {
+            let key = self.settled_key()?;
+            let (mut old_keys, mut new_keys) = (Keys::new(key), Keys::new(key));
+            let mut copies = all_copies.lookup(new);
+            changed
+                .iter()
+                .all(|(_, old, new)| {
+                    new_keys.is_copied(*new, &mut copies, *old)
+                        || old_keys.same(*old, &mut new_keys, *new)
+                })
+                .then_some(())?;
+        }
+        Some(changed)
+    }
+
+    /// The key of the elements here, unless it is time to look for a better one.
+    fn settled_key(&mut self) -> Option<&Key> {
+        let turn = self.memory.turn();
+        if self.memory.key().is_some() {
+            return self.memory.key();
+        }
+        let identity = self.memory.identity(&self.steps)?;
+        if identity.is_due(turn) {
+            return None;
+        }
+        identity.key()
+    }
+
+    fn rearranged(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
         let (olds, news) = (old.collect(), new.collect());
         let mut twins = self.copies.twins(&olds, &news);
         let same = |i: usize, j: usize| twins[j] == Some(i) || olds[i].raw() == news[j].raw();

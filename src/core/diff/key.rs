@@ -140,6 +140,19 @@ impl<'a> Keys<'a> {
         holders.all(|other| other == Some(first)).then_some(first)
     }
 
+    /// Whether an element has its key from this old one as a copy.
+    pub(super) fn is_copied(
+        &mut self,
+        item: Value<'_>,
+        copies: &mut Lookup<'_>,
+        old: Value<'_>,
+    ) -> bool {
+        self.columns.iter_mut().all(|column| {
+            let part = column.find(item).filter(|part| identifies(*part));
+            part.is_some_and(|part| copies.is_from(part, old))
+        })
+    }
+
     /// Whether two elements have the same key, written alike.
     pub(super) fn same(
         &mut self,

@@ -17,7 +17,7 @@ mod order;
 mod pairing;
 mod writer;
 
-use crate::core::json::{Copies, Kind, Name, Pair, Tape, Value, pairs};
+use crate::core::json::{Abreast, Copies, Kind, Name, Pair, Tape, Value};
 use memory::Step;
 use writer::{Full, Writer};
 
@@ -120,11 +120,17 @@ impl<'a> Differ<'a> {
     }
 
     fn object(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
-        for pair in pairs(old, new) {
+        let mut copies = self.copies.lookup(new);
+        let mut abreast = Abreast::new(old, new);
+        while let Some((old, new)) = abreast.next() {
+            if copies.is_copy_of(new, old) != Some(true) && !old.looks_like(new) {
+                self.member(new.name(), |differ| differ.other(old, new))?;
+            }
+        }
+        for pair in abreast.rest() {
             match pair {
-                Pair::Both(old, new) if old.looks_like(new) => {}
                 Pair::Both(old, new) => {
-                    self.member(new.name(), |differ| differ.other(old, new))?;
+                    self.member(new.name(), |differ| differ.value(old, new))?;
                 }
                 Pair::Gone(old) => self.member(old.name(), |differ| differ.writer.remove())?,
                 Pair::New(new) => self.member(new.name(), |differ| differ.writer.add(new))?,

@@ -21,8 +21,8 @@ pub(super) use pointer::escape;
 pub use pointer::{Pattern, PatternToken, Pointer, PointerError};
 
 pub(super) use encode::{member_name, quoted, text};
+pub(super) use tape::{Abreast, Kind, Lookup, Name, Pair, Value, pairs};
 pub use tape::{Copies, Rules, Tape};
-pub(super) use tape::{Kind, Lookup, Name, Pair, Value, pairs};
 
 use indexmap::IndexMap;
 

@@ -36,8 +36,8 @@ pub enum ParseError {
         /// What is wrong there.
         problem: String,
     },
-    /// More than 4 GiB.
-    #[error("larger than 4 GiB")]
+    /// 2 GiB or more.
+    #[error("larger than 2 GiB")]
     TooLarge,
     /// More than [`MAX_DEPTH`] arrays and objects inside one another.
     #[error("nested deeper than {MAX_DEPTH} levels")]

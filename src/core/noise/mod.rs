@@ -34,14 +34,14 @@ const MOST: u32 = 30;
 
 /// Polls between two looks: each time twice as many, up to the most.
 const FIRST_REST: u32 = 8;
-const LONGEST_REST: u32 = 64;
+const LONGEST_REST: u32 = 256;
 
 /// Polls in a row without a change after which a place is no noise any more.
 const LONG_STILL: u32 = 100;
 
 /// Of so many changes one is looked at for what places inside arrays cost; the others are taken to
 /// cost the same.
-const MEASURED: u32 = 8;
+const MEASURED: u32 = 32;
 
 /// The most places that are told at a time.
 const MAX_FOUND: usize = 32;

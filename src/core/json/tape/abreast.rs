@@ -32,7 +32,7 @@ pub(in crate::core) fn pairs<'a>(old: Value<'a>, new: Value<'a>) -> impl Iterato
 }
 
 /// Goes over two objects as long as they have the same names in the same order.
-struct Abreast<'a> {
+pub(in crate::core) struct Abreast<'a> {
     old: Side<'a>,
     new: Side<'a>,
 }
@@ -44,9 +44,9 @@ struct Side<'a> {
 }
 
 impl<'a> Abreast<'a> {
-    fn new(old: Value<'a>, new: Value<'a>) -> Self {
+    pub(in crate::core) fn new(old: Value<'a>, new: Value<'a>) -> Self {
         let side = |value: Value<'a>| Side {
-            at: value.node().start as usize + 1,
+            at: value.start() + 1,
             children: value.children(),
         };
         Self {
@@ -55,7 +55,8 @@ impl<'a> Abreast<'a> {
         }
     }
 
-    fn next(&mut self) -> Option<(Value<'a>, Value<'a>)> {
+    /// The old and the new value of the next member.
+    pub(in crate::core) fn next(&mut self) -> Option<(Value<'a>, Value<'a>)> {
         let old = self.old.children.clone().next()?;
         let new = self.new.children.clone().next()?;
         // The text between two values is that of the name, and little more.
@@ -68,7 +69,7 @@ impl<'a> Abreast<'a> {
     }
 
     /// What is left, in whatever order the two have it.
-    fn rest(&self) -> Vec<Pair<'a>> {
+    pub(in crate::core) fn rest(&self) -> Vec<Pair<'a>> {
         if self.old.children.is_over() && self.new.children.is_over() {
             return Vec::new();
         }
@@ -92,11 +93,11 @@ impl<'a> Abreast<'a> {
 
 impl<'a> Side<'a> {
     fn before(&self, child: Value<'a>) -> &'a [u8] {
-        &child.tape.text[self.at..child.node().start as usize]
+        &child.tape.text[self.at..child.start()]
     }
 
     fn pass(&mut self, child: Value<'a>) {
-        self.at = child.node().end as usize;
+        self.at = child.end();
         self.children.next();
     }
 }

@@ -5,9 +5,9 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 
+use super::Tape;
 use super::beside::Twins;
 use super::lockstep::common;
-use super::{Node, Tape};
 
 /// How many neighbours are compared to see from where on elements differ.
 const SAMPLE: usize = 32;
@@ -28,12 +28,9 @@ impl Beginnings {
         let mut at = siblings.at;
         while at < siblings.end {
             places.push(at);
-            at += tape.nodes[at as usize].size;
+            at += tape.nodes.size(at);
         }
-        let text = |place: u32| {
-            let Node { start, end, .. } = tape.nodes[place as usize];
-            &tape.text[start as usize..end as usize]
-        };
+        let text = |place: u32| &tape.text[tape.nodes.start(place)..tape.nodes.end(place)];
         let pairs = places.windows(2).take(SAMPLE);
         let mut shared: Vec<usize> = pairs
             .map(|pair| common(text(pair[0]), text(pair[1])))

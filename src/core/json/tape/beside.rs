@@ -2,8 +2,9 @@
 
 use super::lex;
 use super::lockstep::Lockstep;
+use super::nodes::Node;
 use super::read::{Open, Reader};
-use super::{Name, Node, Tape};
+use super::{Name, Tape};
 
 /// How many members further on in the old object one is looked for.
 const LOOK_AHEAD: usize = 2;
@@ -29,7 +30,7 @@ impl Reader<'_> {
         let (Some(twin), Some(guide)) = (twin, &self.guide) else {
             return nothing;
         };
-        let node = guide.tape.nodes[twin as usize];
+        let node = guide.tape.nodes.get(twin);
         if guide.tape.text[node.start as usize] != bracket {
             return nothing;
         }
@@ -83,12 +84,7 @@ impl Reader<'_> {
         };
         self.copies.add(self.nodes.len() as u32, first, end - first);
         let shift = (self.at as u32).wrapping_sub(from as u32);
-        let nodes = &guide.tape.nodes[first as usize..end as usize];
-        self.nodes.extend(nodes.iter().map(|node| Node {
-            start: node.start.wrapping_add(shift),
-            end: node.end.wrapping_add(shift),
-            ..*node
-        }));
+        self.nodes.copy(&guide.tape.nodes, first, end, shift);
     }
 
     /// Whether the text here is that of an old node, and ends where it does.
@@ -108,7 +104,7 @@ impl Reader<'_> {
     /// How far a string here is known to be one, from the old string that it begins like.
     pub(super) fn string_known(&mut self, twin: Option<u32>, extra: usize) -> Option<usize> {
         let (twin, guide) = (twin?, self.guide.as_mut()?);
-        let node = guide.tape.nodes[twin as usize];
+        let node = guide.tape.nodes.get(twin);
         let (start, end) = (node.start as usize, node.end as usize);
         let is_shortest = node.len as usize - extra == end - start;
         if guide.tape.text[start] != b'"' || !is_shortest {
@@ -153,7 +149,7 @@ impl Reader<'_> {
 
     pub(super) fn old(&self, twin: u32) -> Node {
         match &self.guide {
-            Some(guide) => guide.tape.nodes[twin as usize],
+            Some(guide) => guide.tape.nodes.get(twin),
             None => unreachable!("invariant: without an old document there is no old node"),
         }
     }

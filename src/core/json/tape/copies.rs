@@ -37,6 +37,17 @@ impl Lookup<'_> {
         Some(run.old + (value.at - run.new))
     }
 
+    /// Whether a value was copied from this old one; none if it was not copied.
+    pub(in crate::core) fn is_copy_of(&mut self, value: Value<'_>, old: Value<'_>) -> Option<bool> {
+        self.source(value).map(|at| at == old.at)
+    }
+
+    /// Whether a value was copied from inside this old one.
+    pub(in crate::core) fn is_from(&mut self, value: Value<'_>, old: Value<'_>) -> bool {
+        let source = self.source(value);
+        source.is_some_and(|at| (old.at..old.at + old.size()).contains(&at))
+    }
+
     /// The place, among these values of the old document, of the one that holds what a value was
     /// copied from. They must be in order; `likely` is looked at first.
     pub(in crate::core) fn holder(
@@ -48,9 +59,7 @@ impl Lookup<'_> {
         let at = self.source(value)?;
         let holds = |place: usize| {
             let old = old.get(place)?;
-            (old.at..old.at + old.node().size)
-                .contains(&at)
-                .then_some(place)
+            (old.at..old.at + old.size()).contains(&at).then_some(place)
         };
         holds(likely).or_else(|| {
             let after = old.partition_point(|old| old.at <= at);

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Name, Node};
+use super::Name;
+use super::nodes::Nodes;
 
 /// Objects of up to this many members have their names compared one by one.
 const FEW: usize = 32;
@@ -36,13 +37,13 @@ pub(super) fn all_differ(signatures: &mut [u64]) -> bool {
     true
 }
 
-/// Which of the members before the last of their name there are, as places in `nodes`.
-pub(super) fn doubles(text: &[u8], nodes: &[Node]) -> Vec<usize> {
+/// The nodes of members that are not the last of their name; the members are those from `first` on.
+pub(super) fn doubles(text: &[u8], nodes: &Nodes, first: usize) -> Vec<usize> {
     let mut names = Vec::new();
-    let mut at = 0;
-    while let Some(node) = nodes.get(at) {
-        names.push((Name::before(text, node.start as usize), at));
-        at += node.size as usize;
+    let mut at = first;
+    while at < nodes.len() {
+        names.push((Name::before(text, nodes.start(at as u32)), at));
+        at += nodes.size(at as u32) as usize;
     }
     if names.len() <= FEW {
         let again = |i: usize| names[i + 1..].iter().any(|(name, _)| *name == names[i].0);

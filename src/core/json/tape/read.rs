@@ -10,9 +10,10 @@ use super::beside::Guide;
 use super::lex::{self, Refused};
 use super::lockstep::Lockstep;
 use super::names::{all_differ, doubles, signature};
+use super::nodes::{MAX_TEXT, Nodes};
 use super::rules::Rules;
 use super::search::Search;
-use super::{Copies, Name, Node, Root, Tape};
+use super::{Copies, Name, Root, Tape};
 
 impl Tape {
     /// Reads one JSON text, RFC 8259, in UTF-8; a byte order mark before it is skipped.
@@ -38,7 +39,7 @@ impl Tape {
         old: Option<&Tape>,
         rules: &Rules,
     ) -> Result<(Self, Copies), ParseError> {
-        if u32::try_from(text.len()).is_err() {
+        if text.len() > MAX_TEXT {
             return Err(ParseError::TooLarge);
         }
         // A member that gave way to a later one of its name may be back in the next text.
@@ -50,7 +51,10 @@ impl Tape {
         let mut reader = Reader {
             text: &text,
             at: 0,
-            nodes: Vec::with_capacity(old.map_or(text.len() / 32, |old| old.nodes.len())),
+            nodes: match old {
+                Some(old) => Nodes::with_capacity_of(&old.nodes),
+                None => Nodes::with_capacity(text.len() / 32),
+            },
             names: Vec::new(),
             copies: Copies::with_room(),
             has_doubles: false,
@@ -83,7 +87,7 @@ impl Tape {
 pub(super) struct Reader<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Nodes,
     /// Of the objects that are open, the names that were read.
     names: Vec<u64>,
     pub(super) copies: Copies,
@@ -148,12 +152,7 @@ impl Reader<'_> {
             }
         };
         self.at = end;
-        self.nodes.push(Node {
-            start: start as u32,
-            end: end as u32,
-            size: 1,
-            len: (len + extra) as u32,
-        });
+        self.nodes.push(start, end, len + extra);
         Ok(())
     }
 
@@ -266,7 +265,7 @@ impl Reader<'_> {
         }
         open.begun = true;
         open.count += 1;
-        open.len += self.nodes[node].len;
+        open.len += self.nodes.get(node as u32).len;
         Ok(is_copy)
     }
 
@@ -299,12 +298,7 @@ impl Reader<'_> {
 
     fn open(&mut self, extra: usize) -> Open {
         let node = self.nodes.len();
-        self.nodes.push(Node {
-            start: self.at as u32,
-            end: 0,
-            size: 0,
-            len: 0,
-        });
+        self.nodes.open(self.at);
         self.at += 1;
         Open {
             node,
@@ -315,23 +309,18 @@ impl Reader<'_> {
     }
 
     fn close(&mut self, open: &Open) {
-        let size = (self.nodes.len() - open.node) as u32;
-        let node = &mut self.nodes[open.node];
-        node.end = self.at as u32;
-        node.size = size;
-        node.len = 2 + open.count.saturating_sub(1) + open.len;
+        let len = 2 + open.count.saturating_sub(1) + open.len;
+        self.nodes.close(open.node, self.at, len);
     }
 
     /// Keeps the last of the members with the same name, and drops the others.
     fn drop_doubles(&mut self, open: &mut Open) {
-        let doubles = doubles(self.text, &self.nodes[open.node + 1..]);
+        let doubles = doubles(self.text, &self.nodes, open.node + 1);
         // From the last one on, so that the places of the others stay.
         for double in doubles.into_iter().rev() {
-            let start = open.node + 1 + double;
-            let node = self.nodes[start];
-            self.nodes.drain(start..start + node.size as usize);
             open.count -= 1;
-            open.len -= node.len;
+            open.len -= self.nodes.get(double as u32).len;
+            self.nodes.remove(double);
             self.has_doubles = true;
         }
     }

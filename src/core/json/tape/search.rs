@@ -50,11 +50,12 @@ impl Reader<'_> {
         let guess = search.next.first().or(search.missing.first())?;
         // Scalars are read as soon as looked for.
         let is_searched = matches!(self.peek(), Some(b'{' | b'['));
-        let found = if is_searched && !self.is_like(guess) {
-            self.same_again(search.missing)
-                .or_else(|| self.begun_alike(search))
-        } else {
-            None
+        let found = match is_searched && !self.is_like(guess) {
+            false => None,
+            true if search.beginnings.is_some() => self.begun_alike(search),
+            true => self
+                .same_again(search.missing)
+                .or_else(|| self.begun_alike(search)),
         };
         let twin = found.unwrap_or(guess);
         search.next.at = self.old_next(twin);

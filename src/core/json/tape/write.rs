@@ -48,7 +48,7 @@ impl Value<'_> {
                     out.extend_from_slice(&value.name().shortest());
                     out.push(b':');
                     let named = out.len() - start;
-                    value.put(value.node().len as usize - named, out);
+                    value.put(value.added() - named, out);
                 }
                 out.push(b'}');
             }
@@ -56,7 +56,7 @@ impl Value<'_> {
                 out.push(b'[');
                 for (i, item) in self.children().enumerate() {
                     separate(i, out);
-                    item.put(item.node().len as usize, out);
+                    item.put(item.added(), out);
                 }
                 out.push(b']');
             }
