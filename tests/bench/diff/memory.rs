@@ -3,6 +3,7 @@
 use std::thread;
 
 use bytes::Bytes;
+use pollcast::core::json::Tape;
 use serde_json::Value;
 use tikv_jemalloc_ctl::{Access, AsName, thread as allocations};
 
@@ -18,8 +19,13 @@ pub struct Memory {
     pub nodes: usize,
     /// What stays until the next body, the body included if it is kept, by the body's bytes.
     pub kept: f64,
-    /// What stays beside the kept body, in bytes for each node: JSON values of every kind.
+    /// What a document takes beside its body in the form in which pollcast keeps it, in bytes for
+    /// each node: JSON values of every kind.
     pub beside: f64,
+    /// The same as jemalloc rounds it up.
+    pub rounded: f64,
+    /// What stays besides, in bytes: of pollcast, what was learnt of the documents so far.
+    pub learnt: f64,
     /// What is allocated on the way and mostly given back, by the body's bytes.
     pub allocated: f64,
     /// The most that was held at a time, by the body's bytes.
@@ -51,7 +57,10 @@ fn measure(bodies: &[Bytes], nodes: &[usize], fresh: Fresh) -> Memory {
         let by_body = |bytes: f64| bytes / body.len() as f64;
         seen.nodes = seen.nodes.max(*nodes);
         seen.kept = seen.kept.max(by_body(kept as f64));
-        seen.beside = seen.beside.max((kept - cost) as f64 / *nodes as f64);
+        let (asked, document) = beside(&counter, body);
+        seen.beside = seen.beside.max(asked / *nodes as f64);
+        seen.rounded = seen.rounded.max(document / *nodes as f64);
+        seen.learnt = seen.learnt.max((kept - cost) as f64 - document);
         if turn > 0 {
             seen.allocated = seen.allocated.max(by_body(allocated as f64));
         }
@@ -60,6 +69,14 @@ fn measure(bodies: &[Bytes], nodes: &[usize], fresh: Fresh) -> Memory {
     let peak = counter.peak() as f64 / largest as f64;
     seen.peak = (largest >= PEAK_SEEN_FROM).then_some(peak);
     seen
+}
+
+/// What a document takes beside its body, in bytes: what it asks for, and what that costs.
+fn beside(counter: &Counter, body: &Bytes) -> (f64, f64) {
+    let before = counter.held();
+    let tape = Tape::read(body.clone()).expect("JSON");
+    let held = counter.held() - before;
+    (tape.overhead() as f64, held as f64)
 }
 
 fn nodes(body: &Bytes) -> usize {

@@ -17,14 +17,19 @@ pub struct Run {
 
 /// Rounds by turns for about so long together, three at least, after one that warms up.
 pub fn race(bodies: &[Bytes], contenders: [Fresh; 2], long: Duration) -> [Run; 2] {
-    let firsts = contenders.map(|fresh| round(fresh, bodies));
+    let firsts = contenders.map(|fresh| {
+        let mut patches = Vec::with_capacity(bodies.len());
+        let seconds = round(fresh, bodies, |patch| patches.push(patch));
+        (patches, seconds)
+    });
     let one: f64 = firsts.iter().map(|(_, seconds)| seconds).sum();
     let mut rounds = [Vec::new(), Vec::new()];
     let end = Instant::now() + long;
     let most = if one < 0.01 { 301 } else { 11 };
     while rounds[0].len() < 3 || (rounds[0].len() < most && Instant::now() < end) {
         for (fresh, seconds) in contenders.iter().zip(&mut rounds) {
-            seconds.push(round(*fresh, bodies).1);
+            // Let go of as they come: fresh memory for each would be what is measured.
+            seconds.push(round(*fresh, bodies, drop));
         }
     }
     let mut rounds = rounds.into_iter();
@@ -34,19 +39,19 @@ pub fn race(bodies: &[Bytes], contenders: [Fresh; 2], long: Duration) -> [Run; 2
     })
 }
 
-/// Both contenders take in a body and let go of the one before within their time.
-fn round(fresh: Fresh, bodies: &[Bytes]) -> (Vec<Option<Bytes>>, f64) {
+/// The seconds of one way through all pairs. Both contenders take in a body and let go of the one
+/// before within their time.
+fn round(fresh: Fresh, bodies: &[Bytes], mut take: impl FnMut(Option<Bytes>)) -> f64 {
     let mut contender = fresh();
     contender.take_in(bodies[0].clone());
-    let mut patches = Vec::with_capacity(bodies.len());
     let mut seconds = 0.0;
     for body in &bodies[1..] {
         let body = body.clone();
         let (patch, took) = timed(|| contender.take_in(body));
-        patches.push(patch);
+        take(patch);
         seconds += took;
     }
-    (patches, seconds)
+    seconds
 }
 
 /// What `work` gives, and its seconds.

@@ -82,7 +82,8 @@ pub fn memories(compared: &[Compared]) {
         &[
             "nodes",
             "pollcast keeps",
-            "beside the body, bytes a node",
+            "its document beside the body, bytes a node (as jemalloc rounds it)",
+            "what it learnt, bytes",
             "Value keeps",
             "pollcast allocates",
             "json-patch allocates",
@@ -96,7 +97,8 @@ pub fn memories(compared: &[Compared]) {
         let cells = [
             ours.nodes.to_string(),
             format!("{:.2}", ours.kept),
-            format!("{:.1}", ours.beside),
+            format!("{:.1} ({:.1})", ours.beside, ours.rounded),
+            format!("{:.0}", ours.learnt),
             format!("{:.2}", crates.kept),
             format!("{:.2}", ours.allocated),
             format!("{:.2}", crates.allocated),
