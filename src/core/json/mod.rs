@@ -1,10 +1,12 @@
 //! JSON as the upstream wrote it.
 //!
-//! Owns the tree [`Json`], its text (reading, writing), pointers into it, and RFC 6902 patches.
-//! Promises that a number leaves as it came, byte for byte, that members keep their order, and
-//! that two trees are equal exactly when they mean the same: `1` and `1.0` are equal, the order
-//! of members makes no difference. Must never hand a body to a reader that knows magic member
-//! names, and never recurse deeper than [`MAX_DEPTH`] on a body's behalf.
+//! Owns two forms of it, pointers into both, and RFC 6902 patches. A [`Tape`] is the upstream's own
+//! bytes and the places of the values in them: what is polled, compared and sent. [`Json`] is a
+//! tree that can be changed: for whoever applies patches. Promises that a number leaves as it came,
+//! byte for byte, that members keep their order, and that two values are equal exactly when they
+//! mean the same: `1` and `1.0` are equal, the order of members makes no difference. Must never
+//! hand a body to a reader that knows magic member names, and never recurse deeper than
+//! [`MAX_DEPTH`] on a body's behalf.
 mod apply;
 mod encode;
 mod number;
