@@ -1,4 +1,4 @@
-//! Reading a body.
+//! Reading a text into a tree, and saying what is wrong with one that is no JSON.
 //!
 //! serde_json decides what is JSON, over the whole body and without recursion; then one walk over
 //! the text, now known to be well formed, builds the tree. So numbers keep their text, the depth
