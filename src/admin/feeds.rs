@@ -10,6 +10,9 @@ use crate::core::event::Mode;
 use crate::core::noise::Finding;
 use crate::hub::{Hub, Report, Topic};
 
+/// The state of a feed that is not polled, which is no trouble.
+const PAUSED: &str = "paused";
+
 /// Every feed, by path, as a JSON array.
 pub(super) fn list(hub: &Hub) -> String {
     let mut topics: Vec<&Topic> = hub.topics().map(AsRef::as_ref).collect();
@@ -64,6 +67,7 @@ impl<'t> Feed<'t> {
         let feed = topic.feed();
         let Report {
             health,
+            is_paused,
             audience,
             last_event_id,
             events,
@@ -83,7 +87,10 @@ impl<'t> Feed<'t> {
         Self {
             path: &feed.path,
             upstream: &feed.upstream.name,
-            state: health.state().name(),
+            state: match is_paused {
+                true => PAUSED,
+                false => health.state().name(),
+            },
             since: health.since().to_string(),
             last_success: health.last_success().map(|at| at.to_string()),
             reason: health.reason().map(str::to_owned),

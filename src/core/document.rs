@@ -179,10 +179,7 @@ impl Document {
 
     /// The keys that were found for arrays, by place.
     pub fn keys(&self) -> Vec<InferredKey> {
-        let mut keys = self.memory.keys();
-        let items = self.items.inferred();
-        keys.extend(items.filter(|items| keys.iter().all(|key| key.place != items.place)));
-        keys
+        self.memory.keys()
     }
 
     /// The length of the last accepted answer; 0 before the first.

@@ -18,6 +18,8 @@ const MAX_TOLD: usize = 256;
 pub struct Report {
     /// What its polls say.
     pub health: Health,
+    /// Whether no poll was answered since polling last stopped, as it does when nobody listens.
+    pub is_paused: bool,
     /// Who listens.
     pub audience: Audience,
     /// The newest event; none before the first.

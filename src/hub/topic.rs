@@ -277,6 +277,7 @@ impl Topic {
         let inner = self.lock();
         Report {
             health: inner.health.clone(),
+            is_paused: !inner.warm,
             audience,
             last_event_id: inner.log.newest_id(),
             events: inner.log.held().0,

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use super::between;
-use super::infer::{Identity, sample};
 use super::key::{Id, Key, Keys};
-use super::memory::{InferredKey, Memory};
+use super::memory::Memory;
 use crate::core::event::ItemKind;
 use crate::core::json::{Copies, Kind, Pair, Pointer, Tape, Value, pairs};
 
@@ -14,10 +13,8 @@ use crate::core::json::{Copies, Kind, Pair, Pointer, Tape, Value, pairs};
 pub struct Items {
     /// Where it is.
     at: Pointer,
-    /// Of arrays: the key that the user named, or else one that was found.
-    named: Option<Key>,
-    found: Identity,
-    turn: u64,
+    /// Of arrays.
+    key: Option<Key>,
     /// What was learnt of the arrays inside items.
     memory: Memory,
 }
@@ -28,13 +25,12 @@ type Told = Vec<(ItemKind, Vec<u8>)>;
 
 impl Items {
     /// The collection at this pointer: an object, whose member names are the keys, or an array of
-    /// objects in which the member `key` is a scalar and unique. Without `key` one is looked for.
+    /// objects in which the member `key` is a scalar and unique. Without `key` an array cannot be
+    /// told: a client could not know by what a key that was found tells items apart.
     pub fn new(at: Pointer, key: Option<&str>) -> Self {
         Self {
             at,
-            named: key.map(Key::named),
-            found: Identity::default(),
-            turn: 0,
+            key: key.map(Key::named),
             memory: Memory::new(key),
         }
     }
@@ -42,55 +38,23 @@ impl Items {
     /// What became of each item. Together the texts are shorter than `budget` bytes. Empty where
     /// items only stand in another order.
     ///
-    /// None where there is no such collection on one of the sides, where its key was only found
-    /// now, where the documents differ elsewhere, and where the texts would not be shorter.
+    /// None where there is no such collection on one of the sides, where the documents differ
+    /// elsewhere, and where the texts would not be shorter.
     pub fn told(&mut self, old: &Tape, new: &Tape, copies: &Copies, budget: usize) -> Option<Told> {
-        self.turn += 1;
         self.memory.begin();
         let (old, new) = only_inside(old.root(), new.root(), self.at.tokens())?;
-        let key = match (old.kind(), new.kind()) {
-            (Kind::Object, Kind::Object) => None,
-            (Kind::Array, Kind::Array) => Some(self.key(old, new)?),
-            _ => return None,
-        };
         let mut teller = Teller {
             told: Vec::new(),
             copies,
             memory: &mut self.memory,
             left: budget.checked_sub(1)?,
         };
-        match key {
-            None => teller.members(old, new)?,
-            Some(key) => teller.elements(old, new, &key)?,
+        match (old.kind(), new.kind()) {
+            (Kind::Object, Kind::Object) => teller.members(old, new)?,
+            (Kind::Array, Kind::Array) => teller.elements(old, new, self.key.as_ref()?)?,
+            _ => return None,
         }
         Some(teller.told)
-    }
-
-    /// The key that was found for the collection, if it is an array.
-    pub fn inferred(&self) -> Option<InferredKey> {
-        let key = self.found.key()?.names();
-        let place = self.at.to_string();
-        Some(InferredKey { place, key })
-    }
-
-    /// The key of an array's elements. One that was not there at the last change is for the next:
-    /// a client learns of it by a whole document.
-    fn key(&mut self, old: Value<'_>, new: Value<'_>) -> Option<Key> {
-        if self.named.is_some() {
-            return self.named.clone();
-        }
-        let (olds, news) = (old.collect(), new.collect());
-        if let Some(key) = self.found.key() {
-            if ids(&olds, key).is_some() && ids(&news, key).is_some() {
-                return Some(key.clone());
-            }
-            self.found.abandon();
-        }
-        if self.found.is_due(self.turn) {
-            self.found
-                .infer(sample(&olds, 0), sample(&news, 0), self.turn);
-        }
-        None
     }
 }
 
@@ -361,37 +325,16 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_not_named_is_found_and_told_after_a_whole_document() {
+    fn without_a_named_key_arrays_cannot_be_told() {
         let mut document = Document::new(View::default());
-        document.want(Modes::NONE.with(Mode::Items));
-        let mut told = Vec::new();
-        for (a, b) in [(1, 1), (2, 1), (2, 2), (2, 3)] {
-            let row = |place: &str, n: u8| format!(r#"{{"at":"{place}","unit":"kW","n":{n}}}"#);
-            let others = ["west", "east", "centre", "coast"].map(|place| row(place, 0));
-            let body = format!(
-                "[{},{},{}]",
-                row("north", a),
-                row("south", b),
-                others.join(",")
-            );
+        document.want([Mode::Items, Mode::Patch].into_iter().collect());
+        for n in 1..20 {
+            let body = format!(r#"[{STAYS},{{"id":{n}}},{{"id":"x","n":{n}}}]"#);
             let Observation::Changed(change) = document.observe(body.into()).unwrap() else {
                 panic!("no change");
             };
-            told.push(change.items.map(|events| events[0].data.clone()));
+            assert_eq!(change.items, None);
         }
-        assert_eq!(told[..2], [None, None]);
-        assert!(
-            told[2]
-                .as_ref()
-                .unwrap()
-                .starts_with(br#"{"key":"south","item""#)
-        );
-        assert!(
-            told[3]
-                .as_ref()
-                .unwrap()
-                .starts_with(br#"{"key":"south","item""#)
-        );
     }
 
     #[test]

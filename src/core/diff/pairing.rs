@@ -69,12 +69,20 @@ impl Pairing {
                 pairing.pair(twin, i);
             }
         }
+        pairing.follow(middle, key);
+        pairing.look_up(middle, key)?;
+        Some(pairing.settle())
+    }
+
+    /// Pairs elements that have their key from an old one as a copy, or the one that comes after the
+    /// last old one.
+    fn follow(&mut self, middle: &Middle<'_, '_>, key: &Key) {
+        let (old, new) = (middle.old, middle.new);
         let (mut old_keys, mut new_keys) = (Keys::new(key), Keys::new(key));
         let mut copies = middle.copies.lookup(new[0]);
         let mut next = 0;
         for (j, item) in new.iter().enumerate() {
-            // Mostly it is the one after the last one found; the others are looked up below.
-            let found = pairing.origin[j].or_else(|| {
+            let found = self.origin[j].or_else(|| {
                 let holder = new_keys.holder(*item, &mut copies, old, next);
                 let mut is_next =
                     || next < old.len() && old_keys.same(old[next], &mut new_keys, *item);
@@ -83,24 +91,27 @@ impl Pairing {
             let Some(i) = found else {
                 continue;
             };
-            if pairing.origin[j].is_none() && pairing.target[i].is_none() {
-                pairing.pair(i, j);
+            if self.origin[j].is_none() && self.target[i].is_none() {
+                self.pair(i, j);
             }
             next = i + 1;
         }
+    }
+
+    /// Pairs what is left over by its keys. None unless nearly every element has one of its own.
+    fn look_up(&mut self, middle: &Middle<'_, '_>, key: &Key) -> Option<()> {
+        let (old, new) = (middle.old, middle.new);
         let left_over = |pairs: &[Option<usize>]| -> Vec<usize> {
             (0..pairs.len()).filter(|i| pairs[*i].is_none()).collect()
         };
-        let (olds, news) = (left_over(&pairing.target), left_over(&pairing.origin));
+        let (olds, news) = (left_over(&self.target), left_over(&self.origin));
         let tokens = Tokens::default();
-        let of = |keys: &mut Keys, items: &[Value], places: &[usize]| -> Vec<Option<Token>> {
-            places
-                .iter()
-                .map(|i| keys.token(items[*i], &tokens))
-                .collect()
+        let of = |items: &[Value], places: &[usize]| -> Vec<Option<Token>> {
+            let mut keys = Keys::new(key);
+            let token = |place: &usize| keys.token(items[*place], &tokens);
+            places.iter().map(token).collect()
         };
-        let old_tokens = of(&mut old_keys, old, &olds);
-        let new_tokens = of(&mut new_keys, new, &news);
+        let (old_tokens, new_tokens) = (of(old, &olds), of(new, &news));
         let missing = |keys: &[Option<Token>]| keys.iter().filter(|key| key.is_none()).count();
         let (pairs, doubles) = equal(&old_tokens, &new_tokens);
         let bad = missing(&old_tokens).max(missing(&new_tokens)) + doubles;
@@ -108,9 +119,9 @@ impl Pairing {
             return None;
         }
         for (i, j) in pairs {
-            pairing.pair(olds[i], news[j]);
+            self.pair(olds[i], news[j]);
         }
-        Some(pairing.settle())
+        Some(())
     }
 
     /// Equal elements in the same order on both sides; then equal ones that are somewhere else.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::super::{MAX_DEPTH, ParseError, parse};
 use super::beside::Guide;
-use super::lex::{self, Refused};
+use super::lex::{self, Lexeme, Refused};
 use super::lockstep::Lockstep;
 use super::names::{all_differ, doubles, signature};
 use super::nodes::{MAX_TEXT, Nodes};
@@ -177,17 +177,7 @@ impl Reader<'_> {
                 break;
             }
             let name_at = self.at;
-            let name = match self.peek() {
-                Some(b'"') => lex::string(self.text, name_at)?,
-                _ => return Err(Refused),
-            };
-            self.at = name.end;
-            self.space();
-            if self.peek() != Some(b':') {
-                return Err(Refused);
-            }
-            self.at += 1;
-            self.space();
+            let name = self.name()?;
             let name_text = Name(&self.text[name_at..name.end]);
             let rules = rules.and_then(|rules| rules.member(name_text));
             if rules.is_some_and(Rules::ignored) {
@@ -209,6 +199,22 @@ impl Reader<'_> {
         self.names.truncate(names);
         self.close(&open);
         Ok(())
+    }
+
+    /// Reads a member's name, and goes on to its value.
+    fn name(&mut self) -> Result<Lexeme, Refused> {
+        if self.peek() != Some(b'"') {
+            return Err(Refused);
+        }
+        let name = lex::string(self.text, self.at)?;
+        self.at = name.end;
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(Refused);
+        }
+        self.at += 1;
+        self.space();
+        Ok(name)
     }
 
     fn array(
