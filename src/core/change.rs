@@ -74,7 +74,7 @@ impl Change {
 
 impl From<(ItemKind, Vec<u8>)> for ItemEvent {
     fn from((kind, data): (ItemKind, Vec<u8>)) -> Self {
-        let data = data.into();
+        let data = data.into_boxed_slice().into();
         Self { kind, data }
     }
 }

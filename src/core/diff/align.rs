@@ -12,7 +12,7 @@ use imara_diff::{Algorithm, Diff, Token};
 use super::order::in_order;
 
 /// The most tokens a side that are aligned in one piece.
-const WHOLE: usize = 4096;
+const WHOLE: usize = 2048;
 
 /// The most tokens a side of a piece of more than that. `imara-diff` looks around every frequent
 /// token as far as it goes, which is quadratic in the length: a million tokens cost a million

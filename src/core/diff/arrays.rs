@@ -89,7 +89,7 @@ impl<'a> Differ<'a> {
     fn rearranged(&mut self, old: Value<'a>, new: Value<'a>) -> Result<(), Full> {
         let (olds, news) = (old.collect(), new.collect());
         let mut twins = self.copies.twins(&olds, &news);
-        let same = |i: usize, j: usize| twins[j] == Some(i) || olds[i].raw() == news[j].raw();
+        let same = |i: usize, j: usize| twins[j] == Some(i) || olds[i].is_written_like(news[j]);
         let shorter = olds.len().min(news.len());
         let prefix = (0..shorter).take_while(|i| same(*i, *i)).count();
         let suffix = (1..=shorter - prefix)
@@ -166,7 +166,7 @@ impl<'a> Differ<'a> {
         let turn = self.memory.turn();
         let identity = self.memory.identity(&self.steps)?;
         let known = identity.key().and_then(under);
-        if known.is_none() {
+        if known.is_none() && identity.key().is_some() {
             identity.abandon();
         }
         if !identity.is_due(turn) {
@@ -233,7 +233,7 @@ fn keeps_much(middle: &Middle<'_, '_>, pairing: &Pairing) -> bool {
     let same = |(index, origin): (usize, &Option<usize>)| {
         origin.is_some_and(|origin| {
             middle.twins[index] == Some(origin)
-                || middle.old[origin].raw() == middle.new[index].raw()
+                || middle.old[origin].is_written_like(middle.new[index])
         })
     };
     let pairs = pairing.origin.iter().enumerate();

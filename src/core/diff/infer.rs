@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use crate::core::json::{Kind, Value};
 
 use super::key::{Key, Token, Tokens};
+use super::memory::LONGEST_NAME;
 
 /// The most elements a side that are looked at.
 const SAMPLE: usize = 1024;
@@ -65,9 +66,9 @@ impl Identity {
         }
     }
 
-    /// The key does not hold any more.
+    /// The key does not hold any more; another one is looked for at once.
     pub(super) fn abandon(&mut self) {
-        self.key = None;
+        *self = Self::default();
     }
 }
 
@@ -106,6 +107,7 @@ fn infer(old: &[Value<'_>], new: &[Value<'_>]) -> Option<Key> {
     let names: Vec<Box<[u8]>> = first
         .children()
         .take(MAX_COLUMNS)
+        .filter(|member| member.name().raw().len() <= LONGEST_NAME)
         .map(|member| member.name().shortest().into())
         .collect();
     let tokens = Tokens::default();

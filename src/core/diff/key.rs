@@ -123,21 +123,13 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The old element, by its place, that an element has its key from as a copy. `likely` is
-    /// looked at first.
-    pub(super) fn holder(
-        &mut self,
-        item: Value<'_>,
-        copies: &mut Lookup<'_>,
-        old: &[Value<'_>],
-        likely: usize,
-    ) -> Option<usize> {
-        let mut holders = self.columns.iter_mut().map(|column| {
-            let part = column.find(item).filter(|part| identifies(*part))?;
-            copies.holder(part, old, likely)
-        });
-        let first = holders.next()??;
-        holders.all(|other| other == Some(first)).then_some(first)
+    /// Puts the values of an element's key into `parts`; false where one is missing or identifies
+    /// nothing.
+    pub(super) fn parts<'v>(&mut self, item: Value<'v>, parts: &mut Vec<Value<'v>>) -> bool {
+        parts.clear();
+        let part = |column: &mut Column| column.find(item).filter(|part| identifies(*part));
+        parts.extend(self.columns.iter_mut().map_while(part));
+        parts.len() == self.columns.len()
     }
 
     /// Whether an element has its key from this old one as a copy.

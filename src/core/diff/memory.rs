@@ -18,6 +18,9 @@ const MAX_PLACES: usize = 1024;
 /// rows are alike.
 const MAX_MEMBERS: usize = 64;
 
+/// Longer names are not kept, in bytes as they are written.
+pub(super) const LONGEST_NAME: usize = 256;
+
 /// What was learnt from the documents of a topic.
 #[derive(Clone, Debug)]
 pub struct Memory {
@@ -133,8 +136,8 @@ impl Memory {
     pub(super) fn after(&self, at: usize, step: Step<'_>) -> Option<usize> {
         let place = &self.places[at];
         let known = match step {
-            Step::Member(name) => place.members.get(name.raw()).copied(),
-            Step::Element => None,
+            Step::Member(name) if is_short(name) => place.members.get(name.raw()).copied(),
+            _ => None,
         };
         known.or_else(|| place.any.filter(|_| !place.keeps_apart(step)))
     }
@@ -161,6 +164,10 @@ impl Memory {
 impl Place {
     /// Whether this step is one that leads to a place of its own.
     fn keeps_apart(&self, step: Step<'_>) -> bool {
-        matches!(step, Step::Member(_)) && self.members.len() < MAX_MEMBERS
+        matches!(step, Step::Member(name) if is_short(name)) && self.members.len() < MAX_MEMBERS
     }
+}
+
+fn is_short(name: Name<'_>) -> bool {
+    name.raw().len() <= LONGEST_NAME
 }

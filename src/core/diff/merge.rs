@@ -24,12 +24,22 @@ fn object(old: Value<'_>, new: Value<'_>, budget: usize, out: &mut Vec<u8>) -> O
             Pair::Gone(old) => {
                 member(old.name(), &mut separator, out);
                 out.extend_from_slice(b"null");
+                if out.len() >= budget {
+                    return None;
+                }
+            }
+            Pair::Both(old, new) if old.looks_like(new) => {}
+            Pair::Both(old, new) if [old, new].iter().all(|value| value.kind() == Kind::Object) => {
+                let before = (out.len(), separator);
+                member(new.name(), &mut separator, out);
+                let start = out.len();
+                object(old, new, budget, out)?;
+                if out[start..] == *NOTHING {
+                    out.truncate(before.0);
+                    separator = before.1;
+                }
             }
             Pair::Both(old, new) if old == new => {}
-            Pair::Both(old, new) if [old, new].iter().all(|value| value.kind() == Kind::Object) => {
-                member(new.name(), &mut separator, out);
-                object(old, new, budget, out)?;
-            }
             Pair::Both(_, new) | Pair::New(new) => {
                 member(new.name(), &mut separator, out);
                 if says_null(new) || out.len() + new.len() >= budget {
@@ -38,9 +48,6 @@ fn object(old: Value<'_>, new: Value<'_>, budget: usize, out: &mut Vec<u8>) -> O
                 new.encode_into(out);
             }
         }
-        if out.len() >= budget {
-            return None;
-        }
     }
     if separator == b'{' {
         out.push(b'{');
@@ -48,6 +55,9 @@ fn object(old: Value<'_>, new: Value<'_>, budget: usize, out: &mut Vec<u8>) -> O
     out.push(b'}');
     Some(())
 }
+
+/// What an object comes to in which nothing changed.
+const NOTHING: &[u8] = b"{}";
 
 fn member(name: Name<'_>, separator: &mut u8, out: &mut Vec<u8>) {
     out.push(std::mem::replace(separator, b','));

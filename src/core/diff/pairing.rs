@@ -81,13 +81,25 @@ impl Pairing {
         let (mut old_keys, mut new_keys) = (Keys::new(key), Keys::new(key));
         let mut copies = middle.copies.lookup(new[0]);
         let mut next = 0;
+        let mut parts = Vec::new();
+        // The key of the old element at this place.
+        let (mut place, mut expected, mut is_whole) = (usize::MAX, Vec::new(), false);
         for (j, item) in new.iter().enumerate() {
-            let found = self.origin[j].or_else(|| {
-                let holder = new_keys.holder(*item, &mut copies, old, next);
-                let mut is_next =
-                    || next < old.len() && old_keys.same(old[next], &mut new_keys, *item);
-                holder.or_else(|| is_next().then_some(next))
-            });
+            let mut found = self.origin[j];
+            if found.is_none() && new_keys.parts(*item, &mut parts) {
+                let mut holders = parts.iter().map(|part| copies.holder(*part, old, next));
+                let holder = holders.next().flatten();
+                found = holder.filter(|_| holders.all(|other| other == holder));
+                if found.is_none() && next < old.len() {
+                    if place != next {
+                        place = next;
+                        is_whole = old_keys.parts(old[next], &mut expected);
+                    }
+                    let mut pairs = parts.iter().zip(&expected);
+                    let same = is_whole && pairs.all(|(a, b)| a.raw() == b.raw());
+                    found = same.then_some(next);
+                }
+            }
             let Some(i) = found else {
                 continue;
             };

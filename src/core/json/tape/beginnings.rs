@@ -15,6 +15,9 @@ const SAMPLE: usize = 32;
 /// Beyond the place where neighbours differ, this many bytes belong to a beginning.
 const BEYOND: usize = 8;
 
+/// Elements that begin alike for longer are not worth it.
+const LONGEST: usize = 256;
+
 /// Elements by their first bytes.
 pub(super) struct Beginnings {
     len: usize,
@@ -40,6 +43,9 @@ impl Beginnings {
         let len = shared
             .get(shared.len() * 7 / 8)
             .map_or(0, |most| most + BEYOND);
+        if len > LONGEST {
+            places.clear();
+        }
         let mut nodes = HashMap::with_capacity_and_hasher(places.len(), RandomState::default());
         for place in places {
             if let Some(beginning) = text(place).get(..len) {

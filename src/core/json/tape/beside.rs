@@ -132,7 +132,7 @@ impl Reader<'_> {
             let before = &tape.text[..self.old(twin).start as usize];
             let rest_before = before.strip_suffix(written);
             if rest_before.is_some_and(|rest| rest.last() != Some(&b'\\'))
-                || Name::before(&tape.text, before.len()) == name
+                || Name::near(&tape.text, before.len()).is_some_and(|other| other == name)
             {
                 *twins = rest;
                 return Some(twin);

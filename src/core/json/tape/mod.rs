@@ -30,6 +30,12 @@ pub use rules::Rules;
 use super::{Number, Pointer};
 use nodes::Nodes;
 
+/// A name within so many bytes of its value is looked at more than once.
+const NEAR: usize = 256;
+
+/// Room is made for so many children before they are counted.
+const MOST_AT_ONCE: u32 = 1024;
+
 /// A JSON text, RFC 8259, that was read.
 #[derive(Clone, Debug)]
 pub struct Tape {
@@ -38,6 +44,9 @@ pub struct Tape {
     root: Root,
     /// Whether there were members with the same name.
     has_doubles: bool,
+    /// Whether elements may have been ignored for their index: the same text elsewhere may then
+    /// hold something else.
+    by_index: bool,
 }
 
 /// Which value is the document.
@@ -133,6 +142,11 @@ impl<'a> Value<'a> {
         &self.tape.text[self.start()..self.end()]
     }
 
+    /// Whether the two are the same for having the same text.
+    pub(in crate::core) fn is_written_like(self, other: Self) -> bool {
+        self.raw() == other.raw() && (!self.tape.by_index || self.is_scalar())
+    }
+
     /// The shortest writing of a scalar.
     pub(in crate::core) fn shortest(self) -> Cow<'a, [u8]> {
         write::shortest(self.raw())
@@ -165,7 +179,7 @@ impl<'a> Value<'a> {
         // Mostly they are of one size.
         let first = children.clone().next();
         let count = first.map_or(0, |first| self.size() / first.size());
-        let mut all = Vec::with_capacity(count as usize + 1);
+        let mut all = Vec::with_capacity(count.min(MOST_AT_ONCE) as usize + 1);
         all.extend(children);
         all
     }
@@ -263,6 +277,16 @@ impl<'a> Name<'a> {
             start -= 1;
         }
         Name(&text[start..end])
+    }
+
+    /// The name of the member whose value starts at `at`, if it is not far and not long.
+    fn near(text: &'a [u8], at: usize) -> Option<Self> {
+        let start = at.saturating_sub(NEAR);
+        let mut quotes = text[start..at].iter().enumerate().rev();
+        quotes.find(|(_, byte)| **byte == b'"')?;
+        let is_opening = |at: usize| at > 0 && text[start + at - 1] != b'\\';
+        quotes.find(|(at, byte)| **byte == b'"' && is_opening(*at))?;
+        Some(Self::before(text, at))
     }
 
     /// As it is written, quotes included.

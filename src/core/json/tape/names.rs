@@ -38,11 +38,11 @@ pub(super) fn all_differ(signatures: &mut [u64]) -> bool {
 }
 
 /// The nodes of members that are not the last of their name; the members are those from `first` on.
-pub(super) fn doubles(text: &[u8], nodes: &Nodes, first: usize) -> Vec<usize> {
+pub(super) fn doubles(text: &[u8], nodes: &Nodes, first: usize) -> Vec<u32> {
     let mut names = Vec::new();
     let mut at = first;
     while at < nodes.len() {
-        names.push((Name::before(text, nodes.start(at as u32)), at));
+        names.push((Name::before(text, nodes.start(at as u32)), at as u32));
         at += nodes.size(at as u32) as usize;
     }
     if names.len() <= FEW {
@@ -51,7 +51,7 @@ pub(super) fn doubles(text: &[u8], nodes: &Nodes, first: usize) -> Vec<usize> {
         return doubles.map(|i| names[i].1).collect();
     }
     let mut last = HashMap::with_capacity(names.len());
-    let mut doubles: Vec<usize> = (names.iter())
+    let mut doubles: Vec<u32> = (names.iter())
         .filter_map(|(name, at)| last.insert(name.shortest(), *at))
         .collect();
     doubles.sort_unstable();

@@ -160,15 +160,32 @@ impl Nodes {
         self.slots.truncate(at);
     }
 
-    /// Takes out a value that is closed.
-    pub(super) fn remove(&mut self, at: usize) {
-        let end = at + self.size(at as u32) as usize;
-        let inner = self.inner_of(&self.slots[at..end]);
-        for slot in &mut self.slots[end..] {
-            slot.rest -= inner.len() as u32 * (slot.rest >> 31);
+    /// Takes out some of the values from `first` on, which are siblings; they must be in order.
+    pub(super) fn remove(&mut self, first: usize, doomed: &[u32]) {
+        if doomed.is_empty() {
+            return;
         }
-        self.inner.drain(inner);
-        self.slots.drain(at..end);
+        let inner = self.inner_of(&self.slots[first..]);
+        let inside = self.inner[inner.start..].to_vec();
+        let slots = self.slots[first..].iter().map(|slot| Slot {
+            rest: slot.rest - inner.start as u32 * (slot.rest >> 31),
+            ..*slot
+        });
+        let old = Nodes {
+            slots: slots.collect(),
+            inner: inside,
+        };
+        self.truncate(first);
+        let mut kept = 0;
+        let end = old.slots.len() as u32;
+        for doomed in doomed
+            .iter()
+            .map(|doomed| doomed - first as u32)
+            .chain([end])
+        {
+            self.copy(&old, kept, doomed, 0);
+            kept = doomed + if doomed < end { old.size(doomed) } else { 0 };
+        }
     }
 
     pub(super) fn shrink_to_fit(&mut self) {

@@ -78,6 +78,7 @@ impl Tape {
             nodes,
             root: Root::default(),
             has_doubles,
+            by_index: rules.name_elements_anywhere(),
         };
         Ok((tape, copies))
     }
@@ -277,9 +278,10 @@ impl Reader<'_> {
 
     /// Reads a child that is ignored.
     fn pass_over(&mut self, levels: usize, open: &mut Open) -> Result<(), Refused> {
-        let nodes = self.nodes.len();
+        let (nodes, has_doubles) = (self.nodes.len(), self.has_doubles);
         self.value(None, 0, None, levels)?;
         self.nodes.truncate(nodes);
+        self.has_doubles = has_doubles;
         open.begun = true;
         Ok(())
     }
@@ -322,13 +324,12 @@ impl Reader<'_> {
     /// Keeps the last of the members with the same name, and drops the others.
     fn drop_doubles(&mut self, open: &mut Open) {
         let doubles = doubles(self.text, &self.nodes, open.node + 1);
-        // From the last one on, so that the places of the others stay.
-        for double in doubles.into_iter().rev() {
+        for double in &doubles {
             open.count -= 1;
-            open.len -= self.nodes.get(double as u32).len;
-            self.nodes.remove(double);
+            open.len -= self.nodes.get(*double).len;
             self.has_doubles = true;
         }
+        self.nodes.remove(open.node + 1, &doubles);
     }
 
     fn space(&mut self) {

@@ -18,6 +18,9 @@ impl Rules {
     /// What `patterns`, seen from `root`, ignore in the whole text.
     pub(in crate::core) fn new(root: &Pointer, patterns: &[Pattern]) -> Self {
         let mut inside = Rules::default();
+        if patterns.is_empty() {
+            return inside;
+        }
         for pattern in patterns {
             inside.add(pattern.tokens());
         }
@@ -74,6 +77,13 @@ impl Rules {
         self.named
             .iter()
             .any(|(name, _)| array_index(name).is_some())
+    }
+
+    /// Whether that is so here or further down.
+    pub(super) fn name_elements_anywhere(&self) -> bool {
+        let inside = self.named.iter().map(|(_, rules)| rules);
+        self.names_elements()
+            || (inside.chain(self.any.as_deref())).any(Rules::name_elements_anywhere)
     }
 
     fn child(&self, is_it: impl Fn(&str) -> bool) -> Option<&Rules> {

@@ -33,7 +33,7 @@ impl Value<'_> {
         match (self.kind(), other.kind()) {
             (Kind::String, Kind::String) => strings(raw, other_raw),
             (Kind::Number, Kind::Number) => raw == other_raw || number::same(raw, other_raw),
-            _ => raw == other_raw,
+            _ => self.is_written_like(other),
         }
     }
 }
