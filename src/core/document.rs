@@ -196,6 +196,7 @@ fn exactly(text: Vec<u8>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::json::{Patch, parse};
 
     fn observe(document: &mut Document, body: &'static str) -> Option<(String, Option<String>)> {
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
@@ -305,6 +306,27 @@ mod tests {
             observe(&mut document, r#"{"at":2,"data":[{"id":1,"age":6}]}"#),
             None
         );
+    }
+
+    #[test]
+    fn the_same_text_elsewhere_may_hold_something_else() {
+        let mut document = Document::new(View {
+            ignore: vec![Pattern::parse("/0/ts").unwrap()],
+            ..View::default()
+        });
+        let rest = r#""a text that is long enough to make any patch the smaller choice, as it is""#;
+        let body = |rows: &str| Bytes::from(format!("[{rows},{rest}]"));
+        document
+            .observe(body(r#"{"id":9,"ts":1},{"id":1,"ts":5}"#))
+            .unwrap();
+        let Observation::Changed(change) = document.observe(body(r#"{"id":1,"ts":5}"#)).unwrap()
+        else {
+            panic!("no change");
+        };
+        let patch = Patch::parse(&change.patch.unwrap()).unwrap();
+        let mut held = parse(&body(r#"{"id":9},{"id":1,"ts":5}"#)).unwrap();
+        patch.apply(&mut held).unwrap();
+        assert_eq!(held.encode(), body(r#"{"id":1}"#));
     }
 
     #[test]

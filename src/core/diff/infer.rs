@@ -66,7 +66,7 @@ impl Identity {
         }
     }
 
-    /// The key does not hold any more; another one is looked for at once.
+    /// The key does not hold any more; another one is looked for from now on.
     pub(super) fn abandon(&mut self) {
         *self = Self::default();
     }

@@ -268,6 +268,22 @@ fn a_key_that_is_gone_or_not_unique_any_more_is_given_up() {
 }
 
 #[test]
+fn a_key_that_was_lost_for_a_moment_is_found_again_soon() {
+    let rows = |turn: usize, id: &str| {
+        list((0..30).map(|row| (row + turn) % 30), |row| {
+            let text = "a text that all rows have and that is long enough";
+            format!(r#"{{"{id}":{row},"turn":{turn},"text":"{text}"}}"#)
+        })
+    };
+    let bodies = (0..40).map(|turn| rows(turn, if turn == 20 { "no" } else { "id" }));
+    let patches = follow(&bodies.collect::<Vec<_>>());
+    assert_eq!(operations(&patches[18]), [0, 0, 1, 30]);
+    for patch in &patches[24..] {
+        assert_eq!(operations(patch), [0, 0, 1, 30]);
+    }
+}
+
+#[test]
 fn the_key_that_the_user_names_is_taken() {
     // By id every row has moved; by seat nothing has.
     let table = |first: usize| {

@@ -58,6 +58,9 @@ impl Beginnings {
 
     /// The element that begins like this text.
     pub(super) fn find(&self, text: &[u8]) -> Option<u32> {
+        if self.nodes.is_empty() {
+            return None;
+        }
         let hash = self.nodes.hasher().hash_one(text.get(..self.len)?);
         self.nodes.get(&hash).copied()
     }
