@@ -60,6 +60,7 @@ impl Budget {
 
 impl Places {
     /// Whether nothing is watched.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.watch.is_none() && self.inside.is_empty()
     }
