@@ -27,10 +27,6 @@ pub(super) fn alike<'a>(old: Value<'a>, new: Value<'a>, known: Known<'_>) -> Ali
     }
 }
 
-pub(super) fn is_scalar(value: Value<'_>) -> bool {
-    !matches!(value.kind(), Kind::Array | Kind::Object)
-}
-
 fn is_table(object: Value<'_>) -> bool {
     let mut members = object.children().take(MAX_MEMBERS + 1);
     let rows = members.clone().count();
@@ -40,7 +36,7 @@ fn is_table(object: Value<'_>) -> bool {
 fn are_tuples(old: Value<'_>, new: Value<'_>) -> bool {
     let is_short = |array: Value<'_>| {
         let mut items = array.children().take(MAX_TUPLE + 1);
-        items.clone().count() <= MAX_TUPLE && items.all(is_scalar)
+        items.clone().count() <= MAX_TUPLE && items.all(Value::is_scalar)
     };
     is_short(old) && is_short(new) && old.children().count() == new.children().count()
 }
@@ -77,7 +73,7 @@ fn rows<'a>(old: Value<'a>, new: Value<'a>, known: Known<'_>) -> Alike<'a> {
     let rows = same
         .pairs
         .into_iter()
-        .filter(|(_, old, new)| old.raw() != new.raw() && !(is_array && is_scalar(*new)));
+        .filter(|(_, old, new)| old.raw() != new.raw() && !(is_array && new.is_scalar()));
     rows.map(|(_, old, new)| (PatternToken::Any, old, new))
         .collect()
 }

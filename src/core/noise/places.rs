@@ -3,7 +3,7 @@
 use crate::core::diff::Known;
 use crate::core::json::{Kind, Pair, Pattern, PatternToken, Value, pairs};
 
-use super::alike::{alike, is_scalar};
+use super::alike::alike;
 use super::watch::{Spot, Watch};
 
 /// The most steps of all ways together.
@@ -97,7 +97,7 @@ impl Places {
         if old.raw() == new.raw() || !budget.visit() || depth == 0 {
             return;
         }
-        if is_scalar(old) && is_scalar(new) {
+        if old.is_scalar() && new.is_scalar() {
             if !old.looks_like(new) {
                 self.watch.get_or_insert_default();
             }
@@ -175,7 +175,7 @@ impl Places {
             return true;
         }
         if self.watch.as_ref().is_some_and(Watch::is_found) {
-            return is_scalar(old) && is_scalar(new);
+            return old.is_scalar() && new.is_scalar();
         }
         match (old.kind(), new.kind()) {
             (Kind::Object, Kind::Object) => pairs(old, new).all(|pair| match pair {

@@ -3,8 +3,6 @@
 use crate::core::diff::Known;
 use crate::core::json::Value;
 
-use super::alike::is_scalar;
-
 /// Of ten values at a place so many must have changed for the place to count as changed.
 const NEARLY_ALL: u32 = 9;
 
@@ -108,7 +106,7 @@ impl Watch {
         let last = &mut self.last;
         last.there += 1;
         last.values += spot.weight;
-        if is_scalar(old) && is_scalar(new) && old != new {
+        if old.is_scalar() && new.is_scalar() && old != new {
             last.changed += 1;
             let bytes = |fixed: usize| spot.weight * (fixed + new.len()) as f64;
             last.cost.patch += bytes(OPERATION + spot.path);

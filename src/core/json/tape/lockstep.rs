@@ -1,9 +1,9 @@
 //! How far two texts run in step.
 
-/// Two texts and the longest stretch that they are known to share.
+/// Two texts and the last stretch that they were found to share.
 ///
-/// A question inside the stretch costs nothing, so a walk over both texts compares each byte
-/// about once, however many levels of the document ask.
+/// A question inside the stretch costs nothing, so a walk side by side compares each byte once,
+/// however many levels of the document ask. A question elsewhere forgets the stretch.
 pub(super) struct Lockstep<'a> {
     old: &'a [u8],
     new: &'a [u8],

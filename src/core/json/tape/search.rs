@@ -17,7 +17,7 @@ pub(super) struct Search {
     all: Twins,
     /// After the one that the last element was taken for.
     pub(super) next: Twins,
-    /// From the first one on that was not found again.
+    /// After the last one that was found unchanged.
     missing: Twins,
     /// How many elements were not found, and at how many all old ones are taken to hand.
     lost: u32,
