@@ -150,7 +150,13 @@ impl Server {
         let hub = start_polling(&config, &registry)?;
         let metrics = gateway::Metrics::new(&registry);
         let routes = config.routes.clone();
-        let gateway = Gateway::new(Arc::clone(&hub), routes, metrics, Arc::clone(&admission));
+        let gateway = Gateway::new(
+            Arc::clone(&hub),
+            routes,
+            metrics,
+            Arc::clone(&admission),
+            config.server.threads,
+        );
         let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
         let admin_app = Admin::new(registry, Arc::clone(&hub), draining.subscribe());

@@ -27,6 +27,7 @@ pub(super) fn deliver(section: &Section<'_>, events: &Events) -> Deliver {
         heartbeat: heartbeat(section, events),
         write_timeout: duration("write_timeout", MILLISECOND, SECOND * 30),
         end_after: duration("end_after", Duration::ZERO, SECOND * 30),
+        max_lifetime: None,
         cors: cors(&section.section("cors", &CORS)),
     }
 }

@@ -184,6 +184,8 @@ pub struct Deliver {
     pub write_timeout: Duration,
     /// How long 401, 403 or 404 must last before a running stream ends.
     pub end_after: Duration,
+    /// How long a stream may be open at most, if that is bounded.
+    pub max_lifetime: Option<Duration>,
     /// Which other origins may read the stream.
     pub cors: Cors,
 }

@@ -11,8 +11,9 @@ use super::id::EventId;
 use super::log::Log;
 use super::sse::{Frame, Kind};
 
-/// A place in a log and what the client was told so far. It holds no event.
-#[derive(Debug)]
+/// A place in a log and what the client was told so far. It holds no event. Readers whose cursors
+/// are equal get the same frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     mode: Mode,
     /// Sequence of the newest event that the client has.
@@ -144,9 +145,16 @@ impl Cursor {
         Some(frame)
     }
 
-    /// What this reader lost since the last call.
+    /// What this reader lost since the last call; to be asked before cursors are compared.
     pub fn take_losses(&mut self) -> Losses {
         std::mem::take(&mut self.losses)
+    }
+}
+
+impl std::ops::AddAssign for Losses {
+    fn add_assign(&mut self, other: Self) {
+        self.skipped += other.skipped;
+        self.lagged += other.lagged;
     }
 }
 

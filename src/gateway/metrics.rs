@@ -1,7 +1,10 @@
 //! What the gateway counts.
 
+use std::sync::Arc;
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use crate::config::Feed;
 use crate::metrics::Registry;
 
 /// The families.
@@ -17,7 +20,7 @@ pub struct Metrics {
 /// One open subscription, counted as such while it lives.
 #[derive(Debug)]
 pub struct Connection {
-    feed: String,
+    feed: Arc<Feed>,
     open: IntGauge,
     closed: IntCounterVec,
 }
@@ -50,12 +53,13 @@ impl Metrics {
         }
     }
 
-    pub(super) fn opened(&self, feed: &str, protocol: &str) -> Connection {
-        self.opened.with_label_values(&[feed, protocol]).inc();
-        let open: IntGauge = self.open.with_label_values(&[feed, protocol]);
+    pub(super) fn opened(&self, feed: &Arc<Feed>, protocol: &str) -> Connection {
+        let labels = &[feed.path.as_str(), protocol];
+        self.opened.with_label_values(labels).inc();
+        let open: IntGauge = self.open.with_label_values(labels);
         open.inc();
         Connection {
-            feed: feed.to_owned(),
+            feed: Arc::clone(feed),
             open,
             closed: self.closed.clone(),
         }
@@ -81,7 +85,9 @@ impl Metrics {
 
 impl Connection {
     pub(super) fn closed(self, reason: &str) {
-        self.closed.with_label_values(&[&self.feed, reason]).inc();
+        self.closed
+            .with_label_values(&[self.feed.path.as_str(), reason])
+            .inc();
     }
 }
 

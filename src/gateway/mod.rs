@@ -66,16 +66,18 @@ pub struct Context {
 }
 
 impl Gateway {
-    /// A gateway to these topics and routes, behind this door.
+    /// A gateway to these topics and routes, behind this door, whose writers keep so many threads
+    /// busy. To be called inside a runtime.
     pub fn new(
         hub: Arc<Hub>,
         routes: Vec<Arc<Route>>,
         metrics: Metrics,
         admission: Arc<Admission>,
+        threads: usize,
     ) -> Self {
         Self {
             routes: Routes::new(routes),
-            writers: Writers::new(admission.tracker()),
+            writers: Writers::new(threads, admission.tracker()),
             hub,
             metrics,
             admission,

@@ -56,29 +56,35 @@ impl Gateway {
         session
             .write_response_header(Box::new(stream_head(&headers, Some(framing))?), false)
             .await?;
-        let stream = detach(session).await?;
-        let subscription = topic.subscribe(demand, wishes.last_id.as_deref());
-        self.writers.adopt(Delivery {
-            subscription,
-            stream,
+        let protocol = protocol(session.req_header().version);
+        let peer = session
+            .client_addr()
+            .and_then(|address| address.as_inet())
+            .copied();
+        let transport = detach(session).await?;
+        let delivery = Delivery {
+            subscription: topic.subscribe(demand, wishes.last_id.as_deref()),
+            transport,
             framing,
-            connection: self.metrics.opened(&feed.path, protocol(framing)),
-        });
+            connection: self.metrics.opened(feed, protocol),
+        };
+        self.writers.adopt(delivery, peer);
         Ok(())
     }
 }
 
 fn framing(session: &Session) -> Framing {
     match session.req_header().version {
-        Version::HTTP_10 | Version::HTTP_09 => Framing::CloseDelimited,
-        _ => Framing::Chunked,
+        Version::HTTP_11 => Framing::Chunked,
+        _ => Framing::CloseDelimited,
     }
 }
 
-fn protocol(framing: Framing) -> &'static str {
-    match framing {
-        Framing::Chunked => "http/1.1",
-        Framing::CloseDelimited => "http/1.0",
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "http/2",
+        Version::HTTP_11 => "http/1.1",
+        _ => "http/1.0",
     }
 }
 

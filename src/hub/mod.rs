@@ -5,6 +5,7 @@
 //! and pollers listen; it wakes subscriptions, and writers write.
 
 mod demand;
+mod followers;
 mod metrics;
 mod report;
 mod subscription;
@@ -14,9 +15,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use demand::{Audience, Demand, Listeners};
+pub use followers::Following;
 pub use metrics::{FeedMetrics, Metrics};
 pub use report::{Lessons, Report};
-pub use subscription::{Step, Subscription};
+pub use subscription::{Due, Subscription, Then};
 pub use topic::{Topic, Warmth};
 
 /// Every topic of this process.

@@ -2,54 +2,48 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::demand::Demand;
 use super::topic::Topic;
-use crate::core::cursor::Cursor;
+use crate::core::cursor::{Cursor, Losses};
 use crate::core::sse::Frame;
 
-/// A place in a topic and the means to wait there. It keeps the topic polled while it lives.
+/// A place in a topic. It keeps the topic polled while it lives.
 #[derive(Debug)]
 pub struct Subscription {
     demand: Demand,
-    cursor: Cursor,
-    version: watch::Receiver<u64>,
+    /// The place. Whoever takes what is [`Due`] there moves it to where that leads.
+    pub cursor: Cursor,
 }
 
-/// What a writer is to do next.
+/// What everyone at the same place is to get.
 #[derive(Debug)]
-pub enum Step {
-    /// Send this, then ask again.
-    Send(Arc<Frame>),
-    /// The client is up to date; wait for [`Subscription::woken`].
+pub struct Due {
+    /// To be sent, in this order.
+    pub frames: Vec<Arc<Frame>>,
+    /// Where that leads.
+    pub after: Cursor,
+    /// What is lost on the way.
+    pub losses: Losses,
+    /// What comes then.
+    pub then: Then,
+}
+
+/// What a writer does after it has sent what was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The client is up to date: wait until the topic changes.
     Wait,
-    /// The feed is over: send this, then end the response.
-    End(Arc<Frame>),
+    /// Ask again; this was not all.
+    More,
+    /// The feed is over: end the response.
+    End,
     /// The process is about to leave: tell the client when to come back, then end the response.
     Leave,
 }
 
 impl Subscription {
-    pub(super) fn new(demand: Demand, cursor: Cursor, version: watch::Receiver<u64>) -> Self {
-        Self {
-            demand,
-            cursor,
-            version,
-        }
-    }
-
-    /// Takes the next step.
-    pub fn step(&mut self) -> Step {
-        self.demand.topic().step(&mut self.cursor)
-    }
-
-    /// Waits until the topic changed since the last wait. Cancel-safe.
-    pub async fn woken(&mut self) {
-        if self.version.changed().await.is_err() {
-            // The topic is kept alive by `demand`, so its sender cannot be gone.
-            std::future::pending::<()>().await;
-        }
+    pub(super) fn new(demand: Demand, cursor: Cursor) -> Self {
+        Self { demand, cursor }
     }
 
     /// What it reads.

@@ -1,23 +1,30 @@
 //! One live document: its log, its health, and who waits for it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::demand::{Audience, Demand};
+use super::followers::{Followers, Following};
 use super::metrics::FeedMetrics;
 use super::report::{Lessons, Report, Told};
-use super::subscription::{Step, Subscription};
+use super::subscription::{Due, Subscription, Then};
 use crate::config::Feed;
 use crate::core::change::Change;
-use crate::core::cursor::{Cursor, Notice};
+use crate::core::cursor::{Cursor, Losses, Notice};
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
 use crate::core::json::Pattern;
 use crate::core::log::Log;
 use crate::core::sse::{Frame, Kind};
+
+/// At most so much is due at once, so that a reader who missed much shares the writer's time with
+/// the others; a single frame may be larger.
+const MAX_FRAMES_DUE: usize = 16;
+const MAX_BYTES_DUE: usize = 64 << 10;
 
 /// One topic. Its poller tells it what polls brought; subscriptions read it.
 #[derive(Debug)]
@@ -26,8 +33,10 @@ pub struct Topic {
     metrics: FeedMetrics,
     /// A std mutex: held for a few field accesses or one encoding, never across an await.
     inner: Mutex<Inner>,
-    /// Counts every change of `inner`; whoever waits on this topic waits on it.
+    /// Counts every change of `inner`; whoever waits for the first poll waits on it.
     version: watch::Sender<u64>,
+    /// Woken by every change of `inner`.
+    followers: Followers,
     /// Who listens.
     audience: watch::Sender<Audience>,
     /// Shared by all subscribers.
@@ -86,6 +95,7 @@ impl Topic {
             metrics,
             inner: Mutex::new(inner),
             version: watch::Sender::new(0),
+            followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             heartbeat: Arc::new(heartbeat),
         })
@@ -175,10 +185,18 @@ impl Topic {
     /// Places a subscriber, in the mode that it demands. Nothing published from now on can pass it
     /// by.
     pub fn subscribe(&self, demand: Demand, last_id: Option<&[u8]>) -> Subscription {
-        let version = self.version.subscribe();
         let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), last_id);
         self.metrics.opened(opening);
-        Subscription::new(demand, cursor, version)
+        Subscription::new(demand, cursor)
+    }
+
+    /// Wakes `waker` at every change from now on, for as long as the result lives.
+    pub fn follow(self: &Arc<Self>, waker: Waker) -> Following {
+        Following::new(Arc::clone(self), waker)
+    }
+
+    pub(super) fn followers(&self) -> &Followers {
+        &self.followers
     }
 
     /// Waits until a poll was answered since polling last began, at most `patience`.
@@ -221,27 +239,42 @@ impl Topic {
         self.lock().health.ended()
     }
 
-    pub(super) fn step(&self, cursor: &mut Cursor) -> Step {
+    /// What a reader at this place is to get, a bounded part of it if there is much. The same for
+    /// all who stand there, until the topic changes.
+    pub fn due(&self, cursor: Cursor) -> Due {
+        let mut due = Due {
+            frames: Vec::new(),
+            after: cursor,
+            losses: Losses::default(),
+            then: Then::More,
+        };
         let mut inner = self.lock();
-        if inner.draining {
-            return Step::Leave;
-        }
         let Inner {
             log,
             notice,
             health,
+            draining,
             ..
         } = &mut *inner;
-        let step = match cursor.next(log, notice.as_ref()) {
-            Some(frame) => Step::Send(frame),
-            None => match health.ended() {
-                Some(denial) => Step::End(Arc::new(end(log, denial))),
-                None => Step::Wait,
-            },
-        };
-        drop(inner);
-        self.metrics.lost(cursor.take_losses());
-        step
+        if *draining {
+            due.then = Then::Leave;
+            return due;
+        }
+        let mut bytes = 0;
+        while due.frames.len() < MAX_FRAMES_DUE && bytes < MAX_BYTES_DUE {
+            let Some(frame) = due.after.next(log, notice.as_ref()) else {
+                due.then = Then::Wait;
+                if let Some(denial) = health.ended() {
+                    due.frames.push(Arc::new(end(log, denial)));
+                    due.then = Then::End;
+                }
+                break;
+            };
+            bytes += frame.size();
+            due.frames.push(frame);
+        }
+        due.losses = due.after.take_losses();
+        due
     }
 
     // What anybody may know.
@@ -303,6 +336,7 @@ impl Topic {
 
     fn wake(&self) {
         self.version.send_modify(|version| *version += 1);
+        self.followers.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

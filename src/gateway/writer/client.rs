@@ -1,0 +1,348 @@
+//! One subscriber.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::batch::Batch;
+use super::crowd::Crowd;
+use super::transport::{Heard, Transport};
+use super::wheel::{Tick, ticks};
+use super::{Newcomer, retry};
+use crate::core::sse::{Frame, Framing, LAST_CHUNK};
+use crate::gateway::metrics::Connection;
+use crate::hub::{Subscription, Then};
+
+/// A slow client gets one second more for each of these.
+const BYTES_PER_SECOND: usize = 16 * 1024;
+/// What a client may send after its request, in bytes; nothing of it is looked at.
+const MAX_CHATTER: usize = 64 * 1024;
+/// How long the end of a connection may take after its last byte.
+const CLOSING: Duration = Duration::from_secs(1);
+/// How often a client is asked whether it is there, where nothing wakes for its leaving.
+const ASKING: Duration = Duration::from_secs(2);
+/// When a client whose end of the connection is closed is written to: if it is gone, the first
+/// write is answered with a reset, and a later one fails.
+const PROBES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];
+
+/// Why a stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The client closed its end.
+    Left,
+    /// The connection broke.
+    Broken,
+    /// The client took no bytes for too long.
+    WriteTimeout,
+    /// The client sent more than anybody needs to.
+    Chatter,
+    /// The feed ended.
+    Ended,
+    /// The process is leaving.
+    Drained,
+    /// It was open for as long as it may be.
+    Lifetime,
+}
+
+impl Closed {
+    const fn reason(self) -> &'static str {
+        match self {
+            Closed::Left => "client_left",
+            Closed::Broken => "connection_broken",
+            Closed::WriteTimeout => "write_timeout",
+            Closed::Chatter => "client_chatter",
+            Closed::Ended => "feed_ended",
+            Closed::Drained => "drained",
+            Closed::Lifetime => "max_lifetime",
+        }
+    }
+}
+
+/// A connection, a place in a topic, and what is on the way between them.
+#[derive(Debug)]
+pub struct Client {
+    /// The crowd it belongs to, and its place among the members.
+    pub crowd: u32,
+    pub place: u32,
+    /// Whether it waits to be served.
+    pub is_queued: bool,
+    /// Whether its connection has something to say.
+    pub is_woken: bool,
+    /// The moment of its one timer that counts.
+    pub timer: Option<Tick>,
+    framing: Framing,
+    stage: Stage,
+    /// Whether it was greeted with its reconnection time.
+    is_greeted: bool,
+    /// Whether more is due than was taken last.
+    is_behind: bool,
+    /// When it has been open for long enough.
+    expires: Option<Tick>,
+    /// Probes left, if its end of the connection is closed.
+    probes: Option<u8>,
+    chatter: usize,
+    last_write: Tick,
+    last_asked: Tick,
+    /// Silence after which it gets a sign of life. Not the same for all, so that they do not beat
+    /// together after a change that all got at once.
+    beat: Tick,
+    sending: Option<Sending>,
+    waker: Waker,
+    // Dropped in this order: whoever is counted as gone demands nothing any more.
+    subscription: Subscription,
+    transport: Transport,
+    connection: Connection,
+    _stream: TaskTrackerToken,
+}
+
+/// What is being written.
+#[derive(Debug)]
+struct Sending {
+    batch: Arc<Batch>,
+    sent: usize,
+    deadline: Tick,
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// What is being sent is the last of the body.
+    Ending(Closed),
+    /// The connection is being closed, until that moment at most.
+    Closing(Closed, Tick),
+}
+
+impl Client {
+    /// Takes over a connection.
+    pub fn new(newcomer: Newcomer, crowd: u32, place: u32, waker: Waker, now: Tick) -> Self {
+        let (delivery, stream) = newcomer;
+        let deliver = &delivery.subscription.topic().feed().deliver;
+        let every = deliver.heartbeat.every;
+        // Those who came together do not go together.
+        let lifetime = deliver
+            .max_lifetime
+            .map(|longest| ticks(longest.mul_f64(rand::random_range(0.75..1.0))));
+        Self {
+            crowd,
+            place,
+            is_queued: false,
+            is_woken: true,
+            timer: None,
+            framing: delivery.framing,
+            stage: Stage::Open,
+            is_greeted: false,
+            is_behind: false,
+            expires: lifetime.map(|lifetime| now.saturating_add(lifetime)),
+            probes: None,
+            chatter: 0,
+            last_write: now,
+            last_asked: now,
+            beat: ticks(every.mul_f64(rand::random_range(0.75..1.0))),
+            sending: None,
+            waker,
+            subscription: delivery.subscription,
+            transport: delivery.transport,
+            connection: delivery.connection,
+            _stream: stream,
+        }
+    }
+
+    /// Whether it waits for its connection rather than for events.
+    pub fn is_busy(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Does what there is to do now, one batch at most. True if there is more.
+    ///
+    /// # Errors
+    /// Why it is over.
+    pub fn serve(&mut self, crowd: &mut Crowd, now: Tick) -> Result<bool, Closed> {
+        let is_woken = std::mem::take(&mut self.is_woken);
+        if is_woken && self.probes.is_none() && !matches!(self.stage, Stage::Closing(..)) {
+            self.listen(now)?;
+        }
+        if self.flush(crowd, now)? && self.stage == Stage::Open {
+            self.begin_next(crowd, now)?;
+            if self.flush(crowd, now)? && self.stage == Stage::Open {
+                return Ok(self.is_behind);
+            }
+        }
+        if self.sending.is_none() {
+            self.end(now)?;
+        }
+        Ok(false)
+    }
+
+    /// When it must be looked at again, whatever happens.
+    pub fn deadline(&self) -> Tick {
+        if let Some(sending) = &self.sending {
+            return sending.deadline;
+        }
+        if let Stage::Closing(_, until) = self.stage {
+            return until;
+        }
+        let mut next = self.last_write.saturating_add(self.silence());
+        next = self.expires.map_or(next, |expires| next.min(expires));
+        if self.transport.must_be_asked() {
+            next = next.min(self.last_asked.saturating_add(ticks(ASKING)));
+        }
+        next
+    }
+
+    /// Counts it as gone.
+    pub fn close(self, closed: Closed) {
+        let Self {
+            subscription,
+            transport,
+            connection,
+            ..
+        } = self;
+        drop(subscription);
+        drop(transport);
+        connection.closed(closed.reason());
+    }
+
+    /// Silence after which something is written.
+    fn silence(&self) -> Tick {
+        match self
+            .probes
+            .and_then(|left| PROBES.iter().rev().nth(usize::from(left).checked_sub(1)?))
+        {
+            Some(probe) => ticks(*probe).min(self.beat),
+            None => self.beat,
+        }
+    }
+
+    /// Hears what the client has to say.
+    fn listen(&mut self, now: Tick) -> Result<(), Closed> {
+        self.last_asked = now;
+        let mut context = Context::from_waker(&self.waker);
+        loop {
+            match self.transport.poll_hear(&mut context) {
+                Ok(Heard::Silence) => return Ok(()),
+                Ok(Heard::Chatter(bytes)) => self.chatter += bytes,
+                Ok(Heard::HalfClosed) => {
+                    // It may read on; if it does not, a write finds out.
+                    self.probes = Some(PROBES.len() as u8);
+                    return Ok(());
+                }
+                Ok(Heard::Left) => return Err(Closed::Left),
+                Err(_) => return Err(Closed::Broken),
+            }
+            if self.chatter > MAX_CHATTER {
+                return Err(Closed::Chatter);
+            }
+        }
+    }
+
+    /// Writes what was begun. True if nothing is left of it.
+    fn flush(&mut self, crowd: &mut Crowd, now: Tick) -> Result<bool, Closed> {
+        let Some(sending) = &mut self.sending else {
+            return Ok(true);
+        };
+        let mut context = Context::from_waker(&self.waker);
+        let Sending { batch, sent, .. } = sending;
+        match self.transport.poll_send(&mut context, batch, sent) {
+            Poll::Ready(Ok(())) => {
+                crowd.delivered(batch.tally());
+                self.last_write = now;
+                self.sending = None;
+                Ok(true)
+            }
+            Poll::Ready(Err(_)) => Err(match self.probes {
+                Some(_) => Closed::Left,
+                None => Closed::Broken,
+            }),
+            Poll::Pending if now >= sending.deadline => Err(Closed::WriteTimeout),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Begins what comes next, if anything does.
+    fn begin_next(&mut self, crowd: &mut Crowd, now: Tick) -> Result<(), Closed> {
+        if self.expires.is_some_and(|expires| now >= expires) {
+            self.begin_end(&Batch::default(), Closed::Lifetime, now);
+            return Ok(());
+        }
+        let offer = crowd.take(self.subscription.cursor, self.framing);
+        self.subscription.cursor = offer.after;
+        self.is_behind = offer.then == Then::More;
+        match offer.then {
+            Then::End => self.begin_end(&offer.batch, Closed::Ended, now),
+            Then::Leave => self.begin_end(&offer.batch, Closed::Drained, now),
+            Then::Wait | Then::More if !self.is_greeted => {
+                let greeting = offer.batch.after(self.retry(), self.framing);
+                self.begin(greeting.into(), now);
+            }
+            Then::Wait | Then::More if !offer.batch.is_empty() => {
+                self.begin(Arc::clone(&offer.batch), now);
+            }
+            Then::More => {}
+            Then::Wait => self.stay(crowd, now)?,
+        }
+        self.is_greeted = true;
+        Ok(())
+    }
+
+    /// Nothing is due but perhaps a sign of life.
+    fn stay(&mut self, crowd: &mut Crowd, now: Tick) -> Result<(), Closed> {
+        if self.transport.must_be_asked() && now >= self.last_asked.saturating_add(ticks(ASKING)) {
+            self.listen(now)?;
+        }
+        if now >= self.last_write.saturating_add(self.silence()) {
+            self.probes = self.probes.map(|left| left.saturating_sub(1));
+            self.begin(crowd.heartbeat(self.framing), now);
+        }
+        Ok(())
+    }
+
+    /// Begins the last of the body: this, and when to come back, if there is anything to come
+    /// back for.
+    fn begin_end(&mut self, last: &Batch, closed: Closed, now: Tick) {
+        let first = (closed != Closed::Ended || !self.is_greeted).then(|| self.retry());
+        let end = match self.framing {
+            Framing::Chunked => LAST_CHUNK,
+            Framing::CloseDelimited => b"",
+        };
+        self.begin(last.between(first, end, self.framing).into(), now);
+        self.stage = Stage::Ending(closed);
+    }
+
+    fn begin(&mut self, batch: Arc<Batch>, now: Tick) {
+        let feed = self.subscription.topic().feed();
+        let patience = feed.deliver.write_timeout
+            + Duration::from_secs((batch.len() / BYTES_PER_SECOND) as u64);
+        self.sending = Some(Sending {
+            batch,
+            sent: 0,
+            deadline: now.saturating_add(ticks(patience)).saturating_add(1),
+        });
+    }
+
+    /// The body is written; what remains is the connection.
+    fn end(&mut self, now: Tick) -> Result<(), Closed> {
+        if let Stage::Ending(closed) = self.stage {
+            self.stage = Stage::Closing(closed, now.saturating_add(ticks(CLOSING)));
+        }
+        if let Stage::Closing(closed, until) = self.stage {
+            let mut context = Context::from_waker(&self.waker);
+            // What could not be said in time is not worth waiting for.
+            if self.transport.poll_close(&mut context).is_ready() || now >= until {
+                return Err(closed);
+            }
+        }
+        Ok(())
+    }
+
+    fn retry(&self) -> Frame {
+        retry(self.subscription.topic().feed().deliver.retry)
+    }
+}

@@ -1,0 +1,137 @@
+//! The subscribers of one topic in one shard.
+//!
+//! Owns what they have in common. Most stand at the same place of the topic's log: what is due
+//! there is asked of the topic once, and is the same shared bytes for all.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, Tally};
+use crate::core::cursor::{Cursor, Losses};
+use crate::core::sse::Framing;
+use crate::hub::{Following, Then, Topic};
+
+/// Places that are remembered; subscribers that resume may all stand apart.
+const MAX_PLACES: usize = 16;
+
+/// Those who read one topic.
+#[derive(Debug)]
+pub struct Crowd {
+    /// What they read.
+    pub topic: Arc<Topic>,
+    /// Their indices in the shard, in no order.
+    pub members: Vec<u32>,
+    /// What is due at the places where they stand, until the topic changes.
+    places: Vec<(Cursor, Framing, Arc<Offer>)>,
+    /// The place that is forgotten next.
+    oldest: usize,
+    signs_of_life: [Option<Arc<Batch>>; 2],
+    tally: Tally,
+    losses: Losses,
+    is_served: bool,
+    _following: Following,
+}
+
+/// What is due at one place.
+#[derive(Debug)]
+pub struct Offer {
+    /// What to write; empty if nothing is due.
+    pub batch: Arc<Batch>,
+    /// Where that leads.
+    pub after: Cursor,
+    /// What comes then.
+    pub then: Then,
+    losses: Losses,
+}
+
+impl Crowd {
+    /// Nobody yet. `following` is what wakes the shard when the topic changes.
+    pub fn new(topic: Arc<Topic>, following: Following) -> Self {
+        Self {
+            topic,
+            members: Vec::new(),
+            places: Vec::new(),
+            oldest: 0,
+            signs_of_life: [None, None],
+            tally: Tally::default(),
+            losses: Losses::default(),
+            is_served: false,
+            _following: following,
+        }
+    }
+
+    /// What is due at this place. Whoever asks takes it.
+    pub fn take(&mut self, cursor: Cursor, framing: Framing) -> Arc<Offer> {
+        let known = |(place, wire, _): &&(Cursor, Framing, _)| *place == cursor && *wire == framing;
+        let offer = match self.places.iter().find(known) {
+            Some((_, _, offer)) => Arc::clone(offer),
+            None => self.ask(cursor, framing),
+        };
+        self.losses += offer.losses;
+        offer
+    }
+
+    fn ask(&mut self, cursor: Cursor, framing: Framing) -> Arc<Offer> {
+        let due = self.topic.due(cursor);
+        let offer = Arc::new(Offer {
+            batch: Arc::new(Batch::of(due.frames, framing)),
+            after: due.after,
+            then: due.then,
+            losses: due.losses,
+        });
+        let place = (cursor, framing, Arc::clone(&offer));
+        if self.places.len() < MAX_PLACES {
+            self.places.push(place);
+        } else {
+            self.places[self.oldest] = place;
+            self.oldest = (self.oldest + 1) % MAX_PLACES;
+        }
+        offer
+    }
+
+    /// The topic changed: what was due is no longer.
+    pub fn forget(&mut self) {
+        self.places.clear();
+        self.oldest = 0;
+    }
+
+    /// The sign of life.
+    pub fn heartbeat(&mut self, framing: Framing) -> Arc<Batch> {
+        let topic = &self.topic;
+        let make = || Arc::new(Batch::of(vec![Arc::clone(topic.heartbeat())], framing));
+        Arc::clone(self.signs_of_life[framing as usize].get_or_insert_with(make))
+    }
+
+    /// One of them got this.
+    pub fn delivered(&mut self, tally: &Tally) {
+        self.tally.add(tally);
+    }
+
+    /// Whether one of them is served now for the first time since the last report.
+    pub fn is_served_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_served, true)
+    }
+
+    /// Tells the metrics what happened since the last time. If the shard `rests` now, nothing is
+    /// kept from the log either.
+    pub fn report(&mut self, rests: bool) {
+        self.is_served = false;
+        if rests {
+            self.forget();
+        }
+        let tally = std::mem::take(&mut self.tally);
+        let metrics = self.topic.metrics();
+        if tally.bytes > 0 {
+            metrics.delivered(&tally.events, tally.bytes);
+        }
+        let losses = std::mem::take(&mut self.losses);
+        if losses != Losses::default() {
+            metrics.lost(losses);
+        }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.report(true);
+    }
+}

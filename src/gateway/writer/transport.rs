@@ -1,0 +1,187 @@
+//! Where bytes go: a socket of HTTP/1, or one stream of an HTTP/2 connection.
+
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::batch::Batch;
+
+/// How many pieces one write takes.
+const MAX_SLICES: usize = 18;
+/// What a transport without vectored writes, such as TLS, is given at once: one record
+/// (RFC 8446 section 5.1).
+const RECORD: usize = 16 << 10;
+/// DATA frames up to this size are copied into the connection's write buffer by `h2`, so that one
+/// write takes many; a longer one has a write of its own.
+const SMALL_PIECE: usize = 255;
+/// From here on fewer frames are worth more than shared writes.
+const LARGE: usize = 4 << 10;
+/// What is asked of an HTTP/2 stream's window at once.
+const RESERVE: usize = 16 << 10;
+
+/// The way to one client.
+pub enum Transport {
+    /// A connection of its own.
+    Http1(Stream),
+    /// A stream; the connection belongs to the HTTP/2 implementation.
+    Http2(SendStream<Bytes>),
+}
+
+/// What was heard of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing for now; the waker is kept.
+    Silence,
+    /// So many bytes, which are dropped.
+    Chatter(usize),
+    /// It sends no more; it may still read.
+    HalfClosed,
+    /// It is gone.
+    Left,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Transport::Http1(_) => "Http1",
+            Transport::Http2(_) => "Http2",
+        })
+    }
+}
+
+impl Transport {
+    /// Writes the batch from `sent` on, which moves along. Ready when all of it is written.
+    ///
+    /// # Errors
+    /// If the connection or the stream is broken.
+    pub fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        batch: &Batch,
+        sent: &mut usize,
+    ) -> Poll<Result<()>> {
+        while *sent < batch.len() {
+            let wrote = match self {
+                Transport::Http1(stream) => ready!(write(stream, context, batch, *sent))?,
+                Transport::Http2(stream) => ready!(send(stream, context, batch, *sent))?,
+            };
+            *sent += wrote;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Listens for whether the client is still there.
+    ///
+    /// # Errors
+    /// If the connection broke.
+    pub fn poll_hear(&mut self, context: &mut Context<'_>) -> Result<Heard> {
+        match self {
+            Transport::Http1(stream) => hear(stream, context),
+            // The waker of a stream has one place, which belongs to whoever waits for its window.
+            Transport::Http2(stream) => {
+                let mut nobody = Context::from_waker(Waker::noop());
+                Ok(match stream.poll_reset(&mut nobody) {
+                    Poll::Ready(_) => Heard::Left,
+                    Poll::Pending => Heard::Silence,
+                })
+            }
+        }
+    }
+
+    /// Ends it after the last byte was written.
+    pub fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Transport::Http1(stream) => Pin::new(stream).poll_shutdown(context).map(drop),
+            Transport::Http2(stream) => {
+                // Whoever is gone needs no end.
+                let _ = stream.send_data(Bytes::new(), true);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Whether the client's leaving must be asked for, as nothing wakes for it.
+    pub fn must_be_asked(&self) -> bool {
+        matches!(self, Transport::Http2(_))
+    }
+}
+
+fn write(
+    stream: &mut Stream,
+    context: &mut Context<'_>,
+    batch: &Batch,
+    sent: usize,
+) -> Poll<Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let filled = batch.slices(sent, &mut slices);
+    let slices = &slices[..filled];
+    let stream = Pin::new(stream);
+    let wrote = match slices {
+        [only] => ready!(stream.poll_write(context, only))?,
+        many if stream.is_write_vectored() => ready!(stream.poll_write_vectored(context, many))?,
+        // A write that had to wait is repeated with the same bytes, as TLS wants it.
+        many => ready!(stream.poll_write(context, &record(many)))?,
+    };
+    match wrote {
+        0 => Poll::Ready(Err(ErrorKind::WriteZero.into())),
+        wrote => Poll::Ready(Ok(wrote)),
+    }
+}
+
+/// The first bytes of these slices, as many as a record holds.
+fn record(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(RECORD);
+    for slice in slices {
+        let room = RECORD - record.len();
+        record.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+    record
+}
+
+fn send(
+    stream: &mut SendStream<Bytes>,
+    context: &mut Context<'_>,
+    batch: &Batch,
+    sent: usize,
+) -> Poll<Result<usize>> {
+    let mut data = batch.rest_of_part(sent);
+    let wanted = match data.len() {
+        small @ ..LARGE => small.min(SMALL_PIECE),
+        large => large.min(RESERVE),
+    };
+    stream.reserve_capacity(wanted);
+    let mut room = stream.capacity();
+    while room == 0 {
+        room = match ready!(stream.poll_capacity(context)) {
+            Some(room) => room.map_err(Error::other)?,
+            None => return Poll::Ready(Err(ErrorKind::BrokenPipe.into())),
+        };
+    }
+    data.truncate(wanted.min(room));
+    let length = data.len();
+    stream.send_data(data, false).map_err(Error::other)?;
+    Poll::Ready(Ok(length))
+}
+
+fn hear(stream: &mut Stream, context: &mut Context<'_>) -> Result<Heard> {
+    let mut bytes = [0; 512];
+    let mut buffer = ReadBuf::new(&mut bytes);
+    match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+        Poll::Pending => Ok(Heard::Silence),
+        Poll::Ready(read) => {
+            read?;
+            Ok(match buffer.filled().len() {
+                // The end of a TLS connection's one direction is the end of the other
+                // (RFC 8446 section 6.1 allows otherwise; no HTTP client does it).
+                0 if stream.get_ssl_digest().is_some() => Heard::Left,
+                0 => Heard::HalfClosed,
+                bytes => Heard::Chatter(bytes),
+            })
+        }
+    }
+}
