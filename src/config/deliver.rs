@@ -26,8 +26,10 @@ pub(super) fn deliver(section: &Section<'_>, events: &Events) -> Deliver {
         retry: duration("retry", MILLISECOND, SECOND * 3),
         heartbeat: heartbeat(section, events),
         write_timeout: duration("write_timeout", MILLISECOND, SECOND * 30),
+        max_lifetime: section
+            .find("max_lifetime")
+            .and_then(|node| node.duration(SECOND)),
         end_after: duration("end_after", Duration::ZERO, SECOND * 30),
-        max_lifetime: None,
         cors: cors(&section.section("cors", &CORS)),
     }
 }

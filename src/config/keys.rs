@@ -41,8 +41,9 @@ sections! {
         "snapshot", "patch", "merge", "added", "changed", "removed", "reset", "status", "end"
     ] later [];
     HISTORY at "feeds[].events.history": ["events", "bytes"] later [];
-    DELIVER at "feeds[].deliver": ["retry", "heartbeat", "write_timeout", "end_after", "cors"]
-        later ["max_lifetime", "compression"];
+    DELIVER at "feeds[].deliver":
+        ["retry", "heartbeat", "write_timeout", "max_lifetime", "end_after", "cors"]
+        later ["compression"];
     HEARTBEAT at "feeds[].deliver.heartbeat": ["every", "event"] later [];
     CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
     ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];

@@ -182,10 +182,11 @@ pub struct Deliver {
     pub heartbeat: Heartbeat,
     /// How long one small write may take; plus one second per 16 KiB.
     pub write_timeout: Duration,
+    /// How long a stream may last before its client is asked to come back, before jitter; for ever
+    /// if none.
+    pub max_lifetime: Option<Duration>,
     /// How long 401, 403 or 404 must last before a running stream ends.
     pub end_after: Duration,
-    /// How long a stream may be open at most, if that is bounded.
-    pub max_lifetime: Option<Duration>,
     /// Which other origins may read the stream.
     pub cors: Cors,
 }

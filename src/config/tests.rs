@@ -64,6 +64,7 @@ fn the_defaults_of_documents_events_and_delivery_are_those_of_the_reference() {
         (feed.deliver.write_timeout, feed.deliver.end_after),
         (Duration::from_secs(30), Duration::from_secs(30))
     );
+    assert_eq!(feed.deliver.max_lifetime, None);
     assert_eq!(
         (config.routes.len(), config.routes[0].path.as_str()),
         (1, "/")
