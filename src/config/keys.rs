@@ -42,8 +42,8 @@ sections! {
     ] later [];
     HISTORY at "feeds[].events.history": ["events", "bytes"] later [];
     DELIVER at "feeds[].deliver":
-        ["retry", "heartbeat", "write_timeout", "max_lifetime", "end_after", "cors"]
-        later ["compression"];
+        ["retry", "heartbeat", "write_timeout", "max_lifetime", "end_after", "compression", "cors"]
+        later [];
     HEARTBEAT at "feeds[].deliver.heartbeat": ["every", "event"] later [];
     CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
     ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];

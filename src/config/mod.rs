@@ -187,8 +187,19 @@ pub struct Deliver {
     pub max_lifetime: Option<Duration>,
     /// How long 401, 403 or 404 must last before a running stream ends.
     pub end_after: Duration,
+    /// How a stream is compressed for clients that take it so.
+    pub compression: Compression,
     /// Which other origins may read the stream.
     pub cors: Cors,
+}
+
+/// How streams are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    Off,
+    /// With gzip, each event once for all its subscribers.
+    Gzip,
 }
 
 /// The sign of life on a quiet stream.
