@@ -11,9 +11,9 @@ use super::cors::{self, Headers};
 use super::detach::detach;
 use super::negotiate::Wishes;
 use super::writer::{Delivery, retry};
-use super::{Gateway, problem};
+use super::{Gateway, overload, problem};
 use crate::core::health::Denial;
-use crate::core::sse::Framing;
+use crate::core::sse::{Frame, Framing};
 use crate::hub::{Topic, Warmth};
 
 impl Gateway {
@@ -39,6 +39,13 @@ impl Gateway {
         if session.req_header().method == Method::HEAD {
             return head_only(session, topic, &headers).await;
         }
+        let seat = match self.seats.take(feed, self.client(session)) {
+            Ok(seat) => seat,
+            Err(full) => {
+                self.metrics.refused(&feed.path, full.reason());
+                return overload::refuse(session, full, feed.deliver.retry, &headers).await;
+            }
+        };
         let demand = topic.demand(mode);
         match topic.warm(feed.poll.timeout).await {
             Warmth::Ready => {}
@@ -48,7 +55,7 @@ impl Gateway {
             }
             Warmth::Draining => {
                 self.metrics.refused(&feed.path, "draining");
-                return come_back(session, topic, &headers).await;
+                return come_back(session, &retry(feed.deliver.retry), &headers).await;
             }
         }
         let framing = framing(session);
@@ -62,6 +69,7 @@ impl Gateway {
             subscription,
             stream,
             framing,
+            seat,
             connection: self.metrics.opened(&feed.path, protocol(framing)),
         });
         Ok(())
@@ -125,12 +133,15 @@ async fn refuse(session: &mut Session, denial: Denial, headers: &Headers) -> Res
 }
 
 /// A stream that only says when to try again: EventSource gives up for ever on any error status.
-async fn come_back(session: &mut Session, topic: &Topic, headers: &Headers) -> Result<()> {
+pub(super) async fn come_back(
+    session: &mut Session,
+    retry: &Frame,
+    headers: &Headers,
+) -> Result<()> {
     let framing = framing(session);
     session.set_keepalive(None);
     let head = stream_head(headers, Some(framing))?;
     session.write_response_header(Box::new(head), false).await?;
-    let frame = retry(topic.feed().deliver.retry);
-    let body = frame.bytes(Framing::CloseDelimited);
+    let body = retry.bytes(Framing::CloseDelimited);
     session.write_response_body(Some(body), true).await
 }

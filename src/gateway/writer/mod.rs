@@ -13,6 +13,7 @@ use pingora::protocols::Stream;
 use tokio_util::task::TaskTracker;
 
 use super::metrics::Connection;
+use super::seats::Seat;
 use crate::core::sse::{Frame, Framing};
 use crate::hub::Subscription;
 
@@ -24,6 +25,8 @@ pub struct Delivery {
     pub stream: Stream,
     /// How the body is delimited.
     pub framing: Framing,
+    /// Its place among those who may subscribe, kept until the stream is over.
+    pub seat: Seat,
     /// Counts it as open.
     pub connection: Connection,
 }

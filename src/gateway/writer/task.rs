@@ -52,6 +52,7 @@ pub async fn serve(delivery: Delivery) {
         subscription,
         stream,
         framing,
+        seat,
         connection,
     } = delivery;
     let mut client = Client {
@@ -70,7 +71,7 @@ pub async fn serve(delivery: Delivery) {
         subscription,
         ..
     } = client;
-    drop(subscription);
+    drop((subscription, seat));
     connection.closed(closed.reason());
 }
 
