@@ -50,6 +50,8 @@ impl Gateway {
         match topic.warm(feed.poll.timeout).await {
             Warmth::Ready => {}
             Warmth::Denied(denial) => {
+                // Free before the answer is out: whoever reads it may ask again at once.
+                drop(seat);
                 self.metrics.refused(&feed.path, denial.reason());
                 return refuse(session, denial, &headers).await;
             }
