@@ -7,6 +7,7 @@ use url::Url;
 
 use super::events::{event_name, named, same};
 use super::keys::{CORS, HEARTBEAT};
+use super::limits;
 use super::section::Section;
 use super::sheet::Node;
 use super::{Compression, Cors, Deliver, Events, Heartbeat};
@@ -29,6 +30,7 @@ pub(super) fn deliver(section: &Section<'_>, events: &Events) -> Deliver {
         max_lifetime: section
             .find("max_lifetime")
             .and_then(|node| node.duration(SECOND)),
+        max_subscribers: limits::subscribers(section, "max_subscribers"),
         end_after: duration("end_after", Duration::ZERO, SECOND * 30),
         compression: compression(section),
         cors: cors(&section.section("cors", &CORS)),

@@ -11,10 +11,10 @@ use super::cors::{self, Headers};
 use super::detach::detach;
 use super::negotiate::Wishes;
 use super::writer::{Delivery, retry};
-use super::{Gateway, negotiate, problem};
+use super::{Gateway, negotiate, overload, peer, problem};
 use crate::config::{Compression, Feed};
 use crate::core::health::Denial;
-use crate::core::sse::{Coding, Framing, Wire};
+use crate::core::sse::{Coding, Frame, Framing, Wire};
 use crate::hub::{Topic, Warmth};
 
 impl Gateway {
@@ -40,16 +40,25 @@ impl Gateway {
         if session.req_header().method == Method::HEAD {
             return head_only(session, topic, &headers).await;
         }
+        let seat = match self.seats.take(feed, self.client(session)) {
+            Ok(seat) => seat,
+            Err(full) => {
+                self.metrics.refused(&feed.path, full.reason());
+                return overload::refuse(session, full, feed, &headers).await;
+            }
+        };
         let demand = topic.demand(mode);
         match topic.warm(feed.poll.timeout).await {
             Warmth::Ready => {}
             Warmth::Denied(denial) => {
+                // Free before the answer is out: whoever reads it may ask again at once.
+                drop(seat);
                 self.metrics.refused(&feed.path, denial.reason());
                 return refuse(session, denial, &headers).await;
             }
             Warmth::Draining => {
                 self.metrics.refused(&feed.path, "draining");
-                return come_back(session, topic, &headers).await;
+                return come_back(session, feed, &retry(feed.deliver.retry), &headers).await;
             }
         }
         let wire = Wire {
@@ -60,15 +69,13 @@ impl Gateway {
         let head = stream_head(feed, &headers, wire)?;
         session.write_response_header(Box::new(head), false).await?;
         let protocol = protocol(session.req_header().version);
-        let peer = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .copied();
+        let peer = peer(session);
         let transport = detach(session).await?;
         let delivery = Delivery {
             subscription: topic.subscribe(demand, wire.coding, wishes.last_id.as_deref()),
             transport,
             wire,
+            seat,
             connection: self.metrics.opened(feed, protocol),
         };
         self.writers.adopt(delivery, peer);
@@ -152,15 +159,19 @@ async fn refuse(session: &mut Session, denial: Denial, headers: &Headers) -> Res
 }
 
 /// A stream that only says when to try again: EventSource gives up for ever on any error status.
-async fn come_back(session: &mut Session, topic: &Topic, headers: &Headers) -> Result<()> {
+pub(super) async fn come_back(
+    session: &mut Session,
+    feed: &Feed,
+    retry: &Frame,
+    headers: &Headers,
+) -> Result<()> {
     let wire = Wire {
         framing: framing(session),
         coding: Coding::Identity,
     };
     session.set_keepalive(None);
-    let head = stream_head(topic.feed(), headers, wire)?;
+    let head = stream_head(feed, headers, wire)?;
     session.write_response_header(Box::new(head), false).await?;
-    let frame = retry(topic.feed().deliver.retry);
-    let body = frame.bytes(Wire::PLAIN);
+    let body = retry.bytes(Wire::PLAIN);
     session.write_response_body(Some(body), true).await
 }

@@ -15,6 +15,7 @@ use super::{Newcomer, retry};
 use crate::core::sse::gzip::Checksum;
 use crate::core::sse::{Coding, Frame, Wire};
 use crate::gateway::metrics::Connection;
+use crate::gateway::seats::Seat;
 use crate::hub::{Subscription, Then};
 
 /// A slow client gets one second more for each of these.
@@ -102,6 +103,7 @@ pub struct Client {
     // Dropped in this order: whoever is counted as gone demands nothing any more.
     subscription: Subscription,
     transport: Transport,
+    seat: Seat,
     connection: Connection,
     _stream: TaskTrackerToken,
 }
@@ -155,6 +157,7 @@ impl Client {
             waker,
             subscription: delivery.subscription,
             transport: delivery.transport,
+            seat: delivery.seat,
             connection: delivery.connection,
             _stream: stream,
         }
@@ -207,11 +210,13 @@ impl Client {
         let Self {
             subscription,
             transport,
+            seat,
             connection,
             ..
         } = self;
         drop(subscription);
         drop(transport);
+        drop(seat);
         connection.closed(closed.reason());
     }
 

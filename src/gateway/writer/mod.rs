@@ -33,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::metrics::Connection;
+use super::seats::Seat;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
 use mailbox::Mailbox;
@@ -47,6 +48,8 @@ pub struct Delivery {
     pub transport: Transport,
     /// How the body is written.
     pub wire: Wire,
+    /// Its place among those who may subscribe, kept until the stream is over.
+    pub seat: Seat,
     /// Counts it as open.
     pub connection: Connection,
 }
