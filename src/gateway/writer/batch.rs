@@ -13,6 +13,7 @@ use crate::core::sse::{Coding, Frame, Kind, Wire};
 pub struct Batch {
     /// What is written, piece by piece.
     parts: Vec<Bytes>,
+    is_for_one: bool,
     len: usize,
     /// Keeps what is being sent counted against its feed's history.
     frames: Vec<Arc<Frame>>,
@@ -47,6 +48,7 @@ impl Batch {
         Self {
             len: parts.iter().map(Bytes::len).sum(),
             parts,
+            is_for_one: false,
             frames,
             tally,
             sum,
@@ -56,6 +58,7 @@ impl Batch {
     /// `opening`, which is no frame, then `first`, then this.
     pub fn after(&self, opening: Bytes, first: Option<Frame>, wire: Wire) -> Self {
         let mut joined = Self::of(first.map(Arc::new).into_iter().collect(), wire);
+        joined.is_for_one = true;
         joined.len += opening.len() + self.len;
         joined.parts.insert(0, opening);
         joined.parts.extend(self.parts.iter().cloned());
@@ -90,6 +93,20 @@ impl Batch {
     /// What its delivery counts as.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Whether only one client gets it, as what a body begins or ends with.
+    pub fn is_for_one(&self) -> bool {
+        self.is_for_one
+    }
+
+    /// All that begins at this many bytes, copied into one piece.
+    pub fn joined(&self, sent: usize) -> Bytes {
+        let mut all = Vec::with_capacity(self.len);
+        self.parts
+            .iter()
+            .for_each(|part| all.extend_from_slice(part));
+        Bytes::from(all).slice(sent.min(self.len)..)
     }
 
     /// What begins at this many bytes: the rest of one part.
@@ -153,6 +170,7 @@ mod tests {
             let part = batch.rest_of_part(sent);
             assert!(whole[sent..].starts_with(&part));
             assert_eq!(part.is_empty(), sent == whole.len());
+            assert_eq!(batch.joined(sent), &whole[sent..]);
         }
     }
 }

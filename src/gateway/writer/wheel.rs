@@ -56,15 +56,15 @@ impl Wheel {
         let slots = SLOTS.min((now - self.next) as usize + 1);
         for tick in 0..slots {
             let slot = &mut self.slots[(self.next as usize + tick) % SLOTS];
-            let before = slot.len();
-            slot.retain(|timer| {
-                let waits = timer.due > now;
-                if !waits {
+            // What a slot once needed is not kept, or all would in time need as much as any.
+            for timer in std::mem::take(slot) {
+                if timer.due > now {
+                    slot.push(timer);
+                } else {
+                    self.set -= 1;
                     take(timer.index, timer.due);
                 }
-                waits
-            });
-            self.set -= before - slot.len();
+            }
         }
         self.next = now + 1;
     }
