@@ -88,7 +88,7 @@ impl Server {
             .server
             .listen
             .iter()
-            .map(|&address| listen(address, "server.listen"))
+            .map(|listener| listen(listener.address, "server.listen"))
             .collect::<Result<_, _>>()?;
         let admin = listen(config.admin.listen, "admin.listen")?;
         Ok(Self {

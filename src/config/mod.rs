@@ -7,9 +7,10 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
+//! | `pem` | a certificate and its key |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 
@@ -21,7 +22,9 @@ mod feed;
 mod headers;
 mod ignore;
 mod keys;
+mod listen;
 mod load;
+mod pem;
 mod place;
 mod problem;
 mod resolve;
@@ -36,9 +39,11 @@ mod value;
 pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
+pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,12 +71,59 @@ pub struct Config {
 /// The public listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Addresses to accept clients on; at least one.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients are accepted; at least one.
+    pub listen: Vec<Listener>,
     /// Worker threads; at least one.
     pub threads: usize,
     /// Time to end streams and finish pass-through after SIGTERM or SIGINT.
     pub drain: Duration,
+    /// How long a new connection may take to send its first whole request head.
+    pub header_timeout: Duration,
+    /// What is refused or put off for the process's own sake.
+    pub limits: Limits,
+}
+
+/// One public listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it accepts.
+    pub address: SocketAddr,
+    /// Its certificate and key; plain TCP without.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken beside HTTP/1.1: with TLS if ALPN chooses it (RFC 7301), else by
+    /// prior knowledge (RFC 9113 section 3.3).
+    pub http2: bool,
+    /// Whether each connection begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// A listener for HTTP/1.1 on plain TCP.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            http2: false,
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// The files of a TLS listener, which may change while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM: the certificate, then those that vouch for it.
+    pub certificate: PathBuf,
+    /// PEM: the private key, without a passphrase.
+    pub key: PathBuf,
+}
+
+/// What is refused or put off for the process's own sake.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// New connections accepted in a second, all listeners together; the others wait in the
+    /// system's backlog. No limit if none.
+    pub accepts_per_second: Option<u32>,
 }
 
 /// The private listener.
