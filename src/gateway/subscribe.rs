@@ -15,10 +15,16 @@ use super::{Gateway, problem};
 use crate::core::health::Denial;
 use crate::core::sse::Framing;
 use crate::hub::{Topic, Warmth};
+use crate::listen::Request;
 
 impl Gateway {
     /// Answers a request that asks for a feed's events.
-    pub(super) async fn subscribe(&self, topic: &Arc<Topic>, session: &mut Session) -> Result<()> {
+    pub(super) async fn subscribe(
+        &self,
+        topic: &Arc<Topic>,
+        session: &mut Session,
+        under_way: Option<Request>,
+    ) -> Result<()> {
         let feed = topic.feed();
         let request = session.req_header();
         let wishes = Wishes::of(request);
@@ -66,7 +72,7 @@ impl Gateway {
             subscription: topic.subscribe(demand, wishes.last_id.as_deref()),
             transport,
             framing,
-            connection: self.metrics.opened(feed, protocol),
+            connection: self.metrics.opened(feed, protocol, under_way),
         };
         self.writers.adopt(delivery, peer);
         Ok(())
