@@ -130,6 +130,7 @@ impl Server {
         L: FnMut() -> F,
         F: Future<Output = ()>,
     {
+        listen::use_all_descriptors();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.config.server.threads)
             .thread_name("pollcast")

@@ -43,6 +43,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to read one piece of a passed-through body.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The longest head of a request, in bytes; Pingora reads up to a MiB of HTTP/1.1 (RFC 6585 section
+/// 5 has the answer).
+const MAX_HEAD: usize = 64 << 10;
+
 /// The proxy: one for all public listeners.
 pub struct Gateway {
     routes: Routes,
@@ -112,6 +116,12 @@ impl ProxyHttp for Gateway {
         session.set_write_timeout(Some(ANSWER_TIMEOUT));
         if session.get_keepalive() == Some(0) {
             session.set_keepalive(Some(KEEPALIVE.as_secs()));
+        }
+        if head_bytes(session.req_header()) > MAX_HEAD {
+            session.set_keepalive(None);
+            let detail = "the request's head is longer than 64 KiB";
+            problem::answer(session, 431, detail, &[]).await?;
+            return Ok(true);
         }
         let path = session.req_header().uri.path();
         let feed = self.hub.topic(path).cloned();
@@ -256,4 +266,12 @@ impl ProxyHttp for Gateway {
             self.metrics.forwarded(&destination.upstream().name, status);
         }
     }
+}
+
+/// How long a request's head is as HTTP/1.1 writes it.
+fn head_bytes(request: &RequestHeader) -> usize {
+    let headers = request.headers.iter();
+    let fields = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let line = request.raw_path().len() + " HTTP/1.1\r\n\r\n".len();
+    request.method.as_str().len() + line + fields.sum::<usize>()
 }

@@ -14,6 +14,7 @@ pub struct Entrance {
     pub(super) socket: TcpListener,
     pub(super) tls: Option<Arc<Certificates>>,
     pub(super) is_http2: bool,
+    pub(super) is_behind_proxy: bool,
 }
 
 /// Why there is no such socket.
@@ -41,6 +42,7 @@ impl Entrance {
         Ok(Self {
             tls,
             is_http2: listener.http2,
+            is_behind_proxy: listener.proxy_protocol,
             ..entrance
         })
     }
@@ -57,6 +59,7 @@ impl Entrance {
             socket,
             tls: None,
             is_http2: false,
+            is_behind_proxy: false,
         })
     }
 

@@ -10,6 +10,7 @@
 //! | `entrance` | one listening socket, and how it is spoken to |
 //! | `connection` | one connection: who, and whether anything is under way on it |
 //! | `socket` | the transport that Pingora is given |
+//! | `proxy_protocol` | what a load balancer tells of the client |
 //! | `tls` | certificates, and what is negotiated with them |
 //! | `rate` | how many are accepted in a second |
 //! | `shortage` | when the system has no room for another |
@@ -18,6 +19,7 @@
 mod connection;
 mod entrance;
 mod metrics;
+mod proxy_protocol;
 mod rate;
 mod shortage;
 mod socket;
@@ -43,6 +45,7 @@ pub use connection::{Connection, Request};
 pub use entrance::{Entrance, OpenError};
 pub use metrics::Metrics;
 use metrics::{Counters, Refused};
+use proxy_protocol::Told;
 pub use rate::Rate;
 use shortage::Shortage;
 pub use shortage::use_all_descriptors;
@@ -92,6 +95,7 @@ where
     let manner = Manner {
         tls: entrance.tls,
         is_http2: entrance.is_http2,
+        is_behind_proxy: entrance.is_behind_proxy,
     };
     let reception = Arc::new(Reception {
         app,
@@ -124,6 +128,7 @@ where
 struct Manner {
     tls: Option<Arc<Certificates>>,
     is_http2: bool,
+    is_behind_proxy: bool,
 }
 
 /// What every connection of one entrance needs.
@@ -167,11 +172,19 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
     /// Everything that comes before HTTP.
     async fn prepare(
         &self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         peer: SocketAddr,
     ) -> Result<(Stream, Arc<Connection>), Refused> {
-        let connection = Connection::new(peer);
-        let mut socket = Socket::new(stream, Arc::clone(&connection), Vec::new());
+        let mut told = Told::default();
+        if self.manner.is_behind_proxy {
+            let header = proxy_protocol::read(&mut stream).await;
+            told = header.ok_or_else(|| {
+                debug!(%peer, "a connection does not begin with a PROXY protocol header");
+                Refused::ProxyHeader
+            })?;
+        }
+        let connection = Connection::new(told.client.unwrap_or(peer));
+        let mut socket = Socket::new(stream, Arc::clone(&connection), told.rest);
         let stream: Stream = match &self.manner.tls {
             Some(certificates) => {
                 let secured = handshake(&certificates.acceptor(), socket).await;
