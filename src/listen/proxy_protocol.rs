@@ -35,7 +35,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Told> 
                     rest: bytes.split_off(length),
                 });
             }
-            Err(Error::BufferTooShort) if bytes.len() < LONGEST => {}
+            Err(Error::BufferTooShort) if bytes.len() < LONGEST && !is_ended_line(&bytes) => {}
             Err(_) => return None,
         }
         let left = (LONGEST - bytes.len()) as u64;
@@ -43,6 +43,11 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Told> 
             return None;
         }
     }
+}
+
+/// Whether this is a line of version 1 that has come to its end: more bytes make it no better.
+fn is_ended_line(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"P") && bytes.contains(&b'\n')
 }
 
 #[cfg(test)]
@@ -107,6 +112,16 @@ mod tests {
         ] {
             assert_eq!(told(bytes), None, "{}", bytes.escape_ascii());
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_ended_too_early_is_not_waited_for() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        let line = b"PROXY TCP4 192.0.2.7\r\n";
+        tokio::io::AsyncWriteExt::write_all(&mut far, line)
+            .await
+            .unwrap();
+        assert_eq!(read(&mut near).await, None);
     }
 
     #[tokio::test]

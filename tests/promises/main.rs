@@ -6,11 +6,14 @@ mod support;
 
 mod admin;
 mod broken;
+mod certificates;
 mod cold;
 mod command_line;
 mod delivery;
 mod end;
 mod evolution;
+mod http2;
+mod listeners;
 mod modes;
 mod negotiation;
 mod noise;
