@@ -17,9 +17,9 @@
 //! | 7 | the frame is encoded in their mode and compressed, once, on first need | `core::entry`, `core::chain`, [`core::sse`] |
 //! | 8 | the shard writes the shared bytes to one socket after the other | `gateway::writer::shard`, `gateway::writer::client` |
 //!
-//! The other way, a request becomes a subscriber in [`gateway`]: `negotiate` decides whether it is
-//! one, `subscribe` answers it, `detach` takes the connection out of Pingora, `forward` passes
-//! everything else through. A poll that fails goes to [`core::health`] instead of the log.
+//! The other way, [`listen`] accepts a connection, and a request on it becomes a subscriber in
+//! [`gateway`]: `negotiate` decides whether it is one, `subscribe` answers it, `detach` takes the
+//! connection out of Pingora, `forward` passes everything else through. A poll that fails goes to [`core::health`] instead of the log.
 //!
 //! # Words
 //!
@@ -33,8 +33,8 @@
 //! # Layers
 //!
 //! Arrows point one way: [`core`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
-//! [`backplane`] <- [`upstream`]; [`hub`] <- [`gateway`], [`admin`]; everything <- [`server`] <-
-//! [`cli`]. The hub announces demand and pollers listen to it, so nothing below calls up.
+//! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`hub`], [`listen`] <-
+//! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers listen to it, so nothing below calls up.
 //! `tests/architecture.rs` holds this.
 
 #![warn(clippy::unwrap_used)]
@@ -48,6 +48,7 @@ pub mod config;
 pub mod core;
 pub mod gateway;
 pub mod hub;
+pub mod listen;
 pub mod metrics;
 pub mod server;
 pub mod upstream;

@@ -2,54 +2,51 @@
 //!
 //! Owns sockets, the runtime and the order of leaving. Pingora's own `Server` is not used: it
 //! retries a busy port for half a minute, sleeps through its grace period even when idle, and
-//! drops detached streams unfinished. Its listeners and its proxy are.
+//! drops detached streams unfinished. Its proxy is.
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::ServerApp;
-use pingora::listeners::{ListenerConfig, TcpSocketOptions};
-use pingora::protocols::TcpKeepalive;
-use pingora::protocols::l4::stream::L4BufferSettings;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{Fds, ListenFds};
-use pingora::services::Service as _;
-use pingora::services::listening::Service;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admin::Admin;
 use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
-use crate::config::{Config, Feed};
+use crate::config::{Config, Feed, Listener};
 use crate::core::id::Epoch;
 use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
+use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
 use crate::upstream::{self, Client, ClientError, Poller};
 
-/// What an idle connection needs; Pingora's default of 64 KiB each way is for other work.
-const READ_BUFFER: usize = 512;
-/// A dead peer is noticed after this much silence and three unanswered probes.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: usize = 3;
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
-pub(crate) const LEAST_SILENCE: Duration = Duration::from_secs(90);
+const LEAST_SILENCE: Duration = Duration::from_secs(90);
 const SILENCE_MARGIN: Duration = Duration::from_secs(30);
+/// Requests and event streams on one HTTP/2 connection: browsers open every feed of a page on one.
+const HTTP2_STREAMS: u32 = 256;
+/// What one HTTP/2 stream may hold unsent, in bytes; a subscriber needs no more, its log does.
+const HTTP2_SEND_BUFFER: usize = 16 << 10;
+/// What a client may send ahead of whoever reads it, in bytes: on a stream, on a connection.
+const HTTP2_STREAM_WINDOW: u32 = 128 << 10;
+const HTTP2_CONNECTION_WINDOW: u32 = 256 << 10;
 
 /// A process that holds its listeners but serves nobody yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    public: Vec<(SocketAddr, TcpListener)>,
-    admin: (SocketAddr, TcpListener),
+    public: Vec<Entrance>,
+    admin: Entrance,
 }
 
 /// Why a process cannot start.
@@ -66,6 +63,14 @@ pub enum StartError {
         hint: &'static str,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A listener's certificate is of no use; it was when the configuration was checked.
+    #[error("cannot listen on {address}")]
+    Certificate {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: CertificateError,
     },
     /// The runtime's threads cannot be started.
     #[error("cannot start worker threads")]
@@ -88,9 +93,9 @@ impl Server {
             .server
             .listen
             .iter()
-            .map(|&address| listen(address, "server.listen"))
+            .map(|listener| open(listener, "server.listen"))
             .collect::<Result<_, _>>()?;
-        let admin = listen(config.admin.listen, "admin.listen")?;
+        let admin = open(&Listener::plain(config.admin.listen), "admin.listen")?;
         Ok(Self {
             config,
             public,
@@ -103,14 +108,16 @@ impl Server {
         &self.config
     }
 
-    /// The addresses on which clients are accepted.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.public.iter().map(|(address, _)| *address)
+    /// Where clients are accepted, as the beginning of a URL: `http://127.0.0.1:8080`.
+    pub fn origins(&self) -> impl Iterator<Item = String> {
+        let origin =
+            |entrance: &Entrance| format!("{}://{}", entrance.scheme(), entrance.address());
+        self.public.iter().map(origin)
     }
 
     /// The address of metrics and health.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin.0
+        self.admin.address()
     }
 
     /// Serves until `leave` is ready, then ends every stream, finishes what is in flight within
@@ -123,6 +130,7 @@ impl Server {
         L: FnMut() -> F,
         F: Future<Output = ()>,
     {
+        listen::use_all_descriptors();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.config.server.threads)
             .thread_name("pollcast")
@@ -150,18 +158,31 @@ impl Server {
         let hub = start_polling(&config, &registry)?;
         let metrics = gateway::Metrics::new(&registry);
         let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, Arc::clone(&admission));
-        let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
-        let admin_app = Admin::new(registry, Arc::clone(&hub), draining.subscribe());
-        let quiet_for = longest_silence(&config);
+        let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
+        proxy.h2_options = Some(http2_options());
+        let proxy = Arc::new(proxy);
+        let rules = Rules {
+            quiet_for: longest_silence(&config),
+            header_timeout: config.server.header_timeout,
+            rate: None,
+            metrics: listen::Metrics::new(&registry),
+            leaving: draining.subscribe(),
+            unfinished: TaskTracker::new(),
+        };
+        let accepts = config.server.limits.accepts_per_second;
+        let public_rules = Rules {
+            rate: accepts.map(|number| Arc::new(Rate::per_second(number))),
+            ..rules.clone()
+        };
+        let admin_app = Arc::new(Admin::new(registry, Arc::clone(&hub), draining.subscribe()));
         let mut listeners = JoinSet::new();
-        listeners.spawn(serve_on(
-            "gateway",
-            http_proxy(&conf, gateway),
-            public,
-            quiet_for,
-        ));
-        listeners.spawn(serve_on("admin", admin_app, vec![admin], quiet_for));
+        for entrance in public {
+            let (proxy, rules) = (Arc::clone(&proxy), public_rules.clone());
+            listeners.spawn(listen::serve(entrance, proxy, rules));
+        }
+        let unfinished = rules.unfinished.clone();
+        listeners.spawn(listen::serve(admin, admin_app, rules));
 
         tokio::select! {
             () = leave() => {}
@@ -170,35 +191,54 @@ impl Server {
         let drain = config.server.drain;
         let open = admission.open();
         info!(open, ?drain, "leaving");
+        let deadline = Instant::now() + drain;
         // Listeners stay open, so that newcomers are told when to come back.
         draining.send_replace(true);
         hub.drain();
+        let finished = async {
+            admission.finished().await;
+            // What was written to an HTTP/2 stream is sent by its connection's own task.
+            unfinished.close();
+            unfinished.wait().await;
+        };
         tokio::select! {
-            () = admission.finished() => {}
-            () = tokio::time::sleep(drain) => warn!(open = admission.open(), "drain time is over"),
+            () = finished => {}
+            () = sleep_until(deadline) => warn!(open = admission.open(), "drain time is over"),
             () = leave() => warn!(open = admission.open(), "told twice to leave"),
         }
         Ok(())
     }
 }
 
-fn listen(address: SocketAddr, key: &'static str) -> Result<(SocketAddr, TcpListener), StartError> {
-    let bind = || {
-        let listener = TcpListener::bind(address)?;
-        // Pingora hands the socket to the runtime as it is.
-        listener.set_nonblocking(true)?;
-        Ok((listener.local_addr()?, listener))
-    };
-    bind().map_err(|source: std::io::Error| StartError::Listen {
-        address,
-        key,
-        hint: match source.kind() {
-            std::io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
-            std::io::ErrorKind::PermissionDenied => "choose a port above 1023, or grant the right",
-            std::io::ErrorKind::AddrNotAvailable => "this machine has no such address",
-            _ => "see the cause",
+/// Bounds for one connection. Pingora's and `h2`'s own stay where they are: the size of a head,
+/// streams that were reset but not noticed yet, answers to them.
+fn http2_options() -> H2Options {
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_send_buffer_size(HTTP2_SEND_BUFFER)
+        .initial_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW);
+    options
+}
+
+fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> {
+    let address = listener.address;
+    Entrance::open(listener).map_err(|error| match error {
+        OpenError::Certificate(source) => StartError::Certificate { address, source },
+        OpenError::Bind(source) => StartError::Listen {
+            address,
+            key,
+            hint: match source.kind() {
+                std::io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+                std::io::ErrorKind::PermissionDenied => {
+                    "choose a port above 1023, or grant the right"
+                }
+                std::io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+                _ => "see the cause",
+            },
+            source,
         },
-        source,
     })
 }
 
@@ -226,47 +266,10 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
     Ok(Arc::new(Hub::new(topics)))
 }
 
-/// Serves `app` on sockets that are already bound. A peer that acknowledges nothing of what it was
-/// sent for `quiet_for` is cut off.
-pub(crate) async fn serve_on<A>(
-    name: &str,
-    app: A,
-    sockets: Vec<(SocketAddr, TcpListener)>,
-    quiet_for: Duration,
-) where
-    A: ServerApp + Send + Sync + 'static,
-{
-    let mut service = Service::new(name.to_owned(), app);
-    let mut fds = Fds::new();
-    for (address, listener) in sockets {
-        let address = address.to_string();
-        fds.add(address.clone(), listener.into_raw_fd());
-        let config = ListenerConfig::tcp(address)
-            .l4_buffer(L4BufferSettings::new(READ_BUFFER, 0))
-            .tcp_socket_options(socket_options(quiet_for));
-        service.add_listener(config);
-    }
-    let fds = ListenFds::new(fds.into());
-    // Not the signal to drain: accepting goes on for as long as this is awaited.
-    let (_never, shutdown) = watch::channel(false);
-    service.start_service(Some(fds), shutdown, 1).await;
-}
-
 /// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that
 /// the writer decides.
 fn longest_silence(config: &Config) -> Duration {
     let patience = |feed: &Arc<Feed>| feed.deliver.write_timeout;
     let longest = config.feeds.iter().map(patience).max().unwrap_or_default();
     LEAST_SILENCE.max(longest + SILENCE_MARGIN)
-}
-
-fn socket_options(quiet_for: Duration) -> TcpSocketOptions {
-    let mut options = TcpSocketOptions::default();
-    options.tcp_keepalive = Some(TcpKeepalive {
-        idle: KEEPALIVE_IDLE,
-        interval: KEEPALIVE_INTERVAL,
-        count: KEEPALIVE_PROBES,
-        user_timeout: quiet_for,
-    });
-    options
 }

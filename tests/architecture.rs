@@ -18,8 +18,15 @@ const LAYERS: &[(&str, &[&str])] = &[
         "upstream",
         &["core", "clock", "config", "metrics", "hub", "backplane"],
     ),
-    ("gateway", &["core", "clock", "config", "metrics", "hub"]),
-    ("admin", &["core", "clock", "config", "metrics", "hub"]),
+    ("listen", &["core", "config", "metrics"]),
+    (
+        "gateway",
+        &["core", "clock", "config", "metrics", "hub", "listen"],
+    ),
+    (
+        "admin",
+        &["core", "clock", "config", "metrics", "hub", "listen"],
+    ),
     (
         "server",
         &[
@@ -30,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "backplane",
             "upstream",
+            "listen",
             "gateway",
             "admin",
         ],
@@ -44,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hub",
             "backplane",
             "upstream",
+            "listen",
             "gateway",
             "admin",
             "server",

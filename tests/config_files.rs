@@ -40,6 +40,10 @@ impl Surroundings for Fixed {
         self.0.file(path)
     }
 
+    fn locate(&self, path: &str) -> PathBuf {
+        self.0.locate(path)
+    }
+
     fn parallelism(&self) -> usize {
         4
     }

@@ -16,6 +16,7 @@ use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
 
 use crate::hub::Hub;
+use crate::listen::Connection;
 use crate::metrics::Registry;
 
 /// The Prometheus text format's media type.
@@ -65,6 +66,8 @@ impl Admin {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let connection = Connection::of(session.digest());
+        let _request = connection.map(|connection| connection.request());
         if !stays(session.req_header()) {
             session.set_keepalive(None);
         }

@@ -110,14 +110,13 @@ pub(super) fn told_to_leave() -> impl Future<Output = ()> {
 fn introduction(server: &Server) -> String {
     let mut text = format!("pollcast {}\n", env!("CARGO_PKG_VERSION"));
     text += &describe(server.config());
-    for address in server.addresses() {
-        let _ = writeln!(text, "listening on http://{address}");
+    for origin in server.origins() {
+        let _ = writeln!(text, "listening on {origin}");
     }
     let admin = server.admin_address();
     let _ = writeln!(text, "admin on http://{admin}/metrics");
-    if let (Some(feed), Some(address)) = (server.config().feeds.first(), server.addresses().next())
-    {
-        let url = format!("http://{address}{}", feed.path);
+    if let (Some(feed), Some(origin)) = (server.config().feeds.first(), server.origins().next()) {
+        let url = format!("{origin}{}", feed.path);
         let _ = writeln!(
             text,
             "watch it:  curl -N -H 'Accept: text/event-stream' {url}"

@@ -21,6 +21,9 @@ pub trait Surroundings {
     /// Whatever keeps the file from being read as UTF-8 text of at most 1 MiB.
     fn file(&self, path: &str) -> io::Result<String>;
 
+    /// Where that file is, to be read again later.
+    fn locate(&self, path: &str) -> PathBuf;
+
     /// How many threads can run at once; the meaning of `threads: auto`.
     fn parallelism(&self) -> usize;
 
@@ -63,6 +66,10 @@ impl Surroundings for System {
             ));
         }
         Ok(text)
+    }
+
+    fn locate(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
     }
 
     fn parallelism(&self) -> usize {
@@ -194,8 +201,14 @@ pub(super) mod tests {
             match path {
                 "token" => Ok("from a file\n\n".to_owned()),
                 "dos" => Ok("from a file\r\n".to_owned()),
+                "localhost.crt" => Ok(include_str!("../../config/localhost.crt").to_owned()),
+                "localhost.key" => Ok(include_str!("../../config/localhost.key").to_owned()),
                 _ => Err(io::ErrorKind::NotFound.into()),
             }
+        }
+
+        fn locate(&self, path: &str) -> PathBuf {
+            path.into()
         }
 
         fn parallelism(&self) -> usize {

@@ -26,8 +26,12 @@ macro_rules! sections {
 
 sections! {
     TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane", "export"];
-    SERVER at "server": ["listen", "threads", "drain", "limits", "trusted_proxies"] later [];
-    LIMITS at "server.limits": ["subscribers", "subscribers_per_client"] later [];
+    SERVER at "server":
+        ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies"] later [];
+    LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
+    LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
+    LIMITS at "server.limits":
+        ["subscribers", "subscribers_per_client", "accepts_per_second"] later [];
     ADMIN at "admin": ["listen"] later [];
     UPSTREAM at "upstreams.NAME": ["url", "headers"]
         later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];

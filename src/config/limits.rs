@@ -23,6 +23,10 @@ pub(super) fn limits(server: &Section<'_>) -> Limits {
     let limits = Limits {
         subscribers: subscribers(&section, "subscribers"),
         subscribers_per_client: subscribers(&section, "subscribers_per_client"),
+        accepts_per_second: section
+            .find("accepts_per_second")
+            .and_then(|node| node.integer(1..=1_000_000))
+            .map(|number| number as u32),
     };
     if let (Some(all), Some(each)) = (limits.subscribers, limits.subscribers_per_client)
         && each > all

@@ -7,9 +7,10 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `limits`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
+//! | `pem` | a certificate and its key |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 
@@ -22,7 +23,9 @@ mod headers;
 mod ignore;
 mod keys;
 mod limits;
+mod listen;
 mod load;
+mod pem;
 mod place;
 mod problem;
 mod resolve;
@@ -37,9 +40,11 @@ mod value;
 pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
+pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,26 +73,66 @@ pub struct Config {
 /// The public listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Addresses to accept clients on; at least one.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients are accepted; at least one.
+    pub listen: Vec<Listener>,
     /// Worker threads; at least one.
     pub threads: usize,
     /// Time to end streams and finish pass-through after SIGTERM or SIGINT.
     pub drain: Duration,
-    /// How many may be served at once.
+    /// How long a new connection may take to send its first whole request head.
+    pub header_timeout: Duration,
+    /// How many may be served at once, and come in a second.
     pub limits: Limits,
     /// Whose word is taken for where a request comes from, in `X-Forwarded-For`. No network of
     /// version 6 covers mapped addresses of version 4: those are written as version 4.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// How many may be served at once; any number where there is none.
+/// One public listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it accepts.
+    pub address: SocketAddr,
+    /// Its certificate and key; plain TCP without.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken beside HTTP/1.1: with TLS if ALPN chooses it (RFC 7301), else by
+    /// prior knowledge (RFC 9113 section 3.3).
+    pub http2: bool,
+    /// Whether each connection begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// A listener for HTTP/1.1 on plain TCP.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            http2: false,
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// The files of a TLS listener, which may change while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM: the certificate, then those that vouch for it.
+    pub certificate: PathBuf,
+    /// PEM: the private key, without a passphrase.
+    pub key: PathBuf,
+}
+
+/// How many may be served at once, and come in a second; any number where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Subscribers of all feeds together; at least one.
     pub subscribers: Option<usize>,
     /// Subscribers of one client address, of all feeds together; at least one.
     pub subscribers_per_client: Option<usize>,
+    /// New connections accepted in a second, all listeners together; the others wait in the
+    /// system's backlog.
+    pub accepts_per_second: Option<u32>,
 }
 
 /// The private listener.

@@ -13,10 +13,11 @@ use super::feed::feeds;
 use super::headers::{Sent, headers};
 use super::keys::{ADMIN, ROUTE, SERVER, TOP};
 use super::limits;
+use super::listen::{clash, listeners};
 use super::section::Section;
 use super::sheet::{Node, Sheet};
 use super::upstream::Upstreams;
-use super::{Admin, Config, Route, Server};
+use super::{Admin, Config, Listener, Route, Server};
 
 /// Reads the whole file. The result counts only if `sheet` holds no problem afterwards.
 pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
@@ -51,54 +52,23 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
 }
 
 fn server(section: &Section<'_>) -> Server {
+    let standard = || vec![Listener::plain(([127, 0, 0, 1], 8080).into())];
     Server {
         listen: section
             .find("listen")
-            .map_or_else(|| vec![([127, 0, 0, 1], 8080).into()], |node| listen(&node)),
+            .map_or_else(standard, |node| listeners(&node)),
         threads: threads(section),
         drain: section
             .find("drain")
             .and_then(|node| node.duration(Duration::ZERO))
             .unwrap_or(Duration::from_secs(5)),
+        header_timeout: section
+            .find("header_timeout")
+            .and_then(|node| node.duration(Duration::from_millis(100)))
+            .unwrap_or(Duration::from_secs(15)),
         limits: limits::limits(section),
         trusted_proxies: limits::trusted_proxies(section),
     }
-}
-
-/// One address, or a list of them.
-fn listen(node: &Node<'_>) -> Vec<SocketAddr> {
-    let entries = match node.value() {
-        Value::Sequence(_) => node.items(),
-        _ => vec![node.clone()],
-    };
-    if entries.is_empty() {
-        node.problem(
-            "there is no address",
-            "write one such as \"127.0.0.1:8080\"",
-        );
-    }
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for entry in entries {
-        let Some((address, scalar)) = entry.listen() else {
-            continue;
-        };
-        if addresses.iter().any(|other| clash(*other, address)) {
-            entry.problem(
-                format!("{} is taken by an earlier entry", scalar.shown()),
-                "use another port, or remove it",
-            );
-        } else {
-            addresses.push(address);
-        }
-    }
-    addresses
-}
-
-/// Whether both cannot be listened on together. Port 0 is a fresh one each time.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
-    let overlap = a.ip() == b.ip()
-        || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
-    a.port() == b.port() && a.port() != 0 && overlap
 }
 
 fn threads(section: &Section<'_>) -> usize {
@@ -129,7 +99,7 @@ fn threads(section: &Section<'_>) -> usize {
     }
 }
 
-fn admin(top: &Section<'_>, public: &[SocketAddr]) -> Admin {
+fn admin(top: &Section<'_>, public: &[Listener]) -> Admin {
     let section = top.section("admin", &ADMIN);
     let standard = SocketAddr::from(([127, 0, 0, 1], 9091));
     let node = section.find("listen");
@@ -137,7 +107,7 @@ fn admin(top: &Section<'_>, public: &[SocketAddr]) -> Admin {
         .as_ref()
         .and_then(Node::listen)
         .map_or(standard, |(address, _)| address);
-    if public.iter().any(|address| clash(*address, listen)) {
+    if public.iter().any(|other| clash(other.address, listen)) {
         // Where only one of them is written, that is the line to look at.
         let node = node.or_else(|| top.section("server", &SERVER).find("listen"));
         let node = node.unwrap_or(section.node);

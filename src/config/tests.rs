@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::expand::tests::Fixed;
-use super::{Config, Idle, Limits, Warning};
+use super::{Config, Idle, Limits, Listener, Warning};
 use crate::core::event::{Mode, Names};
 
 fn parsed(text: &str) -> (Config, Vec<String>) {
@@ -21,7 +21,10 @@ fn one_feed(rest: &str) -> (Config, Vec<String>) {
 fn the_defaults_are_those_of_the_reference() {
     let (config, warnings) = one_feed("");
     assert!(warnings.is_empty());
-    assert_eq!(config.server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    let standard = Listener::plain("127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.server.listen, [standard]);
+    assert_eq!(config.server.header_timeout, Duration::from_secs(15));
+    assert_eq!(config.server.limits, Limits::default());
     assert_eq!(
         (config.server.threads, config.server.drain),
         (4, Duration::from_secs(5))
@@ -76,11 +79,13 @@ fn the_full_example_differs_from_the_defaults_only_where_it_says_so() {
     let (full, _) = parsed(include_str!("../../config/full.yaml"));
     let (plain, _) = one_feed("");
     let (full_feed, plain_feed) = (&full.feeds[0], &plain.feeds[0]);
-    let server = |config: &Config| {
-        let server = &config.server;
-        (server.listen.clone(), server.threads, server.drain)
-    };
-    assert_eq!((server(&full), &full.admin), (server(&plain), &plain.admin));
+    assert_eq!(full.admin, plain.admin);
+    let (full_server, plain_server) = (&full.server, &plain.server);
+    assert_eq!(full_server.listen[1..], plain_server.listen[..]);
+    assert!(full_server.listen[0].http2 && !full_server.listen[0].proxy_protocol);
+    assert_eq!(full_server.threads, plain_server.threads);
+    assert_eq!(full_server.drain, plain_server.drain);
+    assert_eq!(full_server.header_timeout, plain_server.header_timeout);
     assert_eq!(full_feed.poll, plain_feed.poll);
     let (full_events, plain_events) = (&full_feed.events, &plain_feed.events);
     assert_eq!(full_events.mode, plain_events.mode);

@@ -1,6 +1,6 @@
 //! Upstreams as they are written in a configuration, and references to them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde_yaml::Value;
@@ -10,7 +10,7 @@ use super::headers::{Sent, headers};
 use super::keys::{UPSTREAM, nearest};
 use super::section::Section;
 use super::sheet::Node;
-use super::{Feed, Route, Upstream};
+use super::{Feed, Listener, Route, Upstream};
 
 /// The named backends, and where they stand in the file.
 pub(super) struct Upstreams<'a> {
@@ -79,7 +79,7 @@ impl<'a> Upstreams<'a> {
     }
 
     /// Refuses those that are the public listeners themselves: a request would go round for ever.
-    pub(super) fn refuse_loops(&self, listen: &[SocketAddr]) {
+    pub(super) fn refuse_loops(&self, listen: &[Listener]) {
         for (upstream, node) in &self.entries {
             let port = upstream.url.port_or_known_default().unwrap_or_default();
             let local: Option<IpAddr> = match upstream.url.host() {
@@ -88,7 +88,8 @@ impl<'a> Upstreams<'a> {
                 Some(Host::Domain("localhost")) => Some(Ipv4Addr::LOCALHOST.into()),
                 _ => None,
             };
-            let own = |at: &SocketAddr| {
+            let own = |listener: &Listener| {
+                let at = listener.address;
                 let reached =
                     |ip: IpAddr| at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback());
                 at.port() == port && local.is_some_and(reached)

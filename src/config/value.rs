@@ -131,19 +131,9 @@ impl Node<'_> {
     pub(super) fn listen(&self) -> Option<(SocketAddr, Scalar)> {
         let example =
             "write IP:PORT, as in \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface";
-        match self.value() {
-            Value::String(_) => {}
-            Value::Mapping(_) => {
-                self.problem(
-                    "an entry with its own settings is not supported yet",
-                    example,
-                );
-                return None;
-            }
-            _ => {
-                self.wrong_type("an address", example);
-                return None;
-            }
+        if !matches!(self.value(), Value::String(_)) {
+            self.wrong_type("an address", example);
+            return None;
         }
         let scalar = self.text()?;
         let address = match scalar.text.strip_prefix("localhost:") {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::config::Feed;
+use crate::listen::Request;
 use crate::metrics::Registry;
 
 /// The families.
@@ -23,6 +24,8 @@ pub struct Connection {
     feed: Arc<Feed>,
     open: IntGauge,
     closed: IntCounterVec,
+    /// The connection of an HTTP/2 stream is kept for its streams.
+    _request: Option<Request>,
 }
 
 impl Metrics {
@@ -53,7 +56,12 @@ impl Metrics {
         }
     }
 
-    pub(super) fn opened(&self, feed: &Arc<Feed>, protocol: &str) -> Connection {
+    pub(super) fn opened(
+        &self,
+        feed: &Arc<Feed>,
+        protocol: &str,
+        request: Option<Request>,
+    ) -> Connection {
         let labels = &[feed.path.as_str(), protocol];
         self.opened.with_label_values(labels).inc();
         let open: IntGauge = self.open.with_label_values(labels);
@@ -62,6 +70,7 @@ impl Metrics {
             feed: Arc::clone(feed),
             open,
             closed: self.closed.clone(),
+            _request: request,
         }
     }
 

@@ -41,14 +41,16 @@ use writer::Writers;
 
 use crate::config::Config;
 use crate::hub::Hub;
+use crate::listen::{Connection, KEEPALIVE, Request};
 
 /// How long a client may take to read a small answer of our own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to read one piece of a passed-through body.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a client's connection may wait for its next request; Pingora's default is for ever.
-const KEEPALIVE_SECONDS: u64 = 75;
+/// The longest head of a request, in bytes; Pingora reads up to a MiB of HTTP/1.1 (RFC 6585 section
+/// 5 has the answer).
+const MAX_HEAD: usize = 64 << 10;
 
 /// The proxy: one for all public listeners.
 pub struct Gateway {
@@ -68,6 +70,8 @@ pub struct Context {
     /// The destination's addresses and the one in use.
     addresses: Vec<SocketAddr>,
     attempt: usize,
+    /// Keeps the connection from being closed as one on which nothing is asked.
+    request: Option<Request>,
     /// Keeps the process from leaving before the request is done.
     _in_flight: TaskTrackerToken,
 }
@@ -114,6 +118,7 @@ impl ProxyHttp for Gateway {
             destination: None,
             addresses: Vec::new(),
             attempt: 0,
+            request: None,
             _in_flight: self.admission.token(),
         }
     }
@@ -123,20 +128,27 @@ impl ProxyHttp for Gateway {
 
     /// Answers what is pollcast's to answer and finds the destination of the rest.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
         }
         session.set_write_timeout(Some(ANSWER_TIMEOUT));
         if session.get_keepalive() == Some(0) {
-            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+            session.set_keepalive(Some(KEEPALIVE.as_secs()));
+        }
+        if head_bytes(session.req_header()) > MAX_HEAD {
+            session.set_keepalive(None);
+            let detail = "the request's head is longer than 64 KiB";
+            problem::answer(session, 431, detail, &[]).await?;
+            return Ok(true);
         }
         let path = session.req_header().uri.path();
         let feed = self.hub.topic(path).cloned();
         if let Some(topic) = &feed {
             let request = session.req_header();
             if negotiate::is_subscription(request) {
-                self.subscribe(topic, session).await?;
+                self.subscribe(topic, session, ctx.request.take()).await?;
                 return Ok(true);
             }
             if let Some(answer) = cors::preflight(&topic.feed().deliver.cors, request) {
@@ -274,4 +286,12 @@ impl ProxyHttp for Gateway {
             self.metrics.forwarded(&destination.upstream().name, status);
         }
     }
+}
+
+/// How long a request's head is as HTTP/1.1 writes it.
+fn head_bytes(request: &RequestHeader) -> usize {
+    let headers = request.headers.iter();
+    let fields = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let line = request.raw_path().len() + " HTTP/1.1\r\n\r\n".len();
+    request.method.as_str().len() + line + fields.sum::<usize>()
 }

@@ -177,6 +177,7 @@ mod tests {
         let seats = Seats::new(Limits {
             subscribers: Some(4),
             subscribers_per_client: Some(2),
+            ..Limits::default()
         });
         let (small, large) = (feed(Some(1)), feed(None));
         let first = seats.take(&small, client("192.0.2.1")).unwrap();
@@ -198,6 +199,7 @@ mod tests {
         let seats = Seats::new(Limits {
             subscribers: None,
             subscribers_per_client: Some(3),
+            ..Limits::default()
         });
         let feed = feed(Some(10_000));
         let taken: Vec<_> = (0..1000)
@@ -226,6 +228,7 @@ mod tests {
         let seats = Seats::new(Limits {
             subscribers: Some(50),
             subscribers_per_client: Some(50),
+            ..Limits::default()
         });
         let feed = feed(Some(50));
         for _ in 0..20 {

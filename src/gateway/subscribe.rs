@@ -16,10 +16,16 @@ use crate::config::{Compression, Feed};
 use crate::core::health::Denial;
 use crate::core::sse::{Coding, Frame, Framing, Wire};
 use crate::hub::{Topic, Warmth};
+use crate::listen::Request;
 
 impl Gateway {
     /// Answers a request that asks for a feed's events.
-    pub(super) async fn subscribe(&self, topic: &Arc<Topic>, session: &mut Session) -> Result<()> {
+    pub(super) async fn subscribe(
+        &self,
+        topic: &Arc<Topic>,
+        session: &mut Session,
+        under_way: Option<Request>,
+    ) -> Result<()> {
         let feed = topic.feed();
         let request = session.req_header();
         let wishes = Wishes::of(request);
@@ -76,7 +82,7 @@ impl Gateway {
             transport,
             wire,
             seat,
-            connection: self.metrics.opened(feed, protocol),
+            connection: self.metrics.opened(feed, protocol, under_way),
         };
         self.writers.adopt(delivery, peer);
         Ok(())

@@ -6,13 +6,16 @@ mod support;
 
 mod admin;
 mod broken;
+mod certificates;
 mod cold;
 mod command_line;
 mod delivery;
 mod end;
 mod evolution;
 mod hostile_clients;
+mod http2;
 mod limits;
+mod listeners;
 mod modes;
 mod negotiation;
 mod noise;

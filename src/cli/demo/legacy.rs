@@ -10,12 +10,18 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTE
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::Desk;
-use crate::server::{self, LEAST_SILENCE};
+use crate::listen::{self, Connection, Entrance, Metrics, Rules};
+use crate::metrics::Registry;
 
 /// Between two happenings at the desk, in milliseconds; always under two seconds.
 const PAUSE: std::ops::Range<u64> = 900..1700;
+
+/// Nobody but the proxy on the same machine connects.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The page lives on one origin and needs nothing else.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'self'");
@@ -35,7 +41,7 @@ impl Legacy {
     /// # Errors
     /// If there is no thread or no runtime to be had.
     pub fn start(listener: TcpListener) -> std::io::Result<()> {
-        listener.set_nonblocking(true)?;
+        let entrance = Entrance::at(listener)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -45,15 +51,24 @@ impl Legacy {
             polls: AtomicU64::new(0),
             started: Instant::now(),
         };
-        let address = listener.local_addr()?;
+        // It lives as long as the process does.
+        let leaving = watch::Sender::new(false);
+        let rules = Rules {
+            quiet_for: PATIENCE,
+            header_timeout: PATIENCE,
+            rate: None,
+            metrics: Metrics::new(&Registry::default()),
+            leaving: leaving.subscribe(),
+            unfinished: TaskTracker::new(),
+        };
         std::thread::Builder::new()
             .name("legacy-api".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
                     let desk = Arc::clone(&legacy.desk);
-                    let sockets = vec![(address, listener)];
-                    let served = server::serve_on("legacy", legacy, sockets, LEAST_SILENCE);
-                    tokio::join!(served, keep_busy(&desk));
+                    let served = listen::serve(entrance, Arc::new(legacy), rules);
+                    let _ = tokio::join!(served, keep_busy(&desk));
+                    drop(leaving);
                 });
             })?;
         Ok(())
@@ -95,6 +110,8 @@ impl Legacy {
 #[async_trait]
 impl ServeHttp for Legacy {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let connection = Connection::of(session.digest());
+        let _request = connection.map(|connection| connection.request());
         let (status, media_type, body) = self.answer(session.req_header().uri.path());
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static(media_type)),

@@ -39,13 +39,13 @@ pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let (config, _) = Config::parse(&text, &System::new("")).map_err(CliError::Arguments)?;
     let server = Server::bind(config)?;
     Legacy::start(listener).map_err(DemoError)?;
-    let page = server.addresses().next().unwrap_or(arguments.listen);
+    let page = server.origins().next().unwrap_or_default();
     let introduction = format!(
         "pollcast {} demo\n  \
          a legacy API that can only be asked:  http://{legacy}/orders\n  \
-         the same, live:                       http://{page}/orders\n  \
+         the same, live:                       {page}/orders\n  \
          metrics:                              http://{}/metrics\n\n\
-         Open http://{page}/ and watch. Ctrl-C ends it all.\n",
+         Open {page}/ and watch. Ctrl-C ends it all.\n",
         env!("CARGO_PKG_VERSION"),
         server.admin_address()
     );

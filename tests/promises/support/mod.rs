@@ -2,6 +2,7 @@
 //! and a client that reads event streams by its own understanding of the standard.
 
 pub mod client;
+pub mod http2;
 pub mod proxy;
 pub mod replica;
 pub mod socket;

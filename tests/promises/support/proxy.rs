@@ -24,7 +24,29 @@ impl Proxy {
 
     /// The same with these environment variables.
     pub fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pollcast"));
+        command.envs(variables.iter().copied());
         let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_by(command, config, folder)
+    }
+
+    /// With its configuration in this folder, beside whatever is there already.
+    pub fn start_in(folder: tempfile::TempDir, config: &str) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_pollcast"));
+        Self::start_by(command, config, folder)
+    }
+
+    /// With so many file descriptors at most.
+    pub fn start_with_descriptors(number: u32, config: &str) -> Self {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &format!("ulimit -n {number}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_pollcast"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_by(command, config, folder)
+    }
+
+    fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
         let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
                          admin: { listen: \"127.0.0.1:0\" }\n";
@@ -34,10 +56,9 @@ impl Proxy {
             listeners
         };
         std::fs::write(&file, format!("{listeners}{config}")).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        let mut child = command
             .args(["run", "-c"])
             .arg(&file)
-            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -45,21 +66,29 @@ impl Proxy {
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("piped"), Arc::clone(&log));
         let mut told = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut next_address = |prefix: &str| loop {
+        let mut addresses = Vec::new();
+        let admin = loop {
             let line = told
                 .next()
-                .unwrap_or_else(|| panic!("it never started: {}", log.lock().unwrap()));
-            if let Some(rest) = line.expect("text").strip_prefix(prefix) {
+                .unwrap_or_else(|| panic!("it never started: {}", log.lock().unwrap()))
+                .expect("text");
+            let Some((what, rest)) = line.split_once("://") else {
+                continue;
+            };
+            let address = || {
                 let address = rest.split('/').next().expect("an address");
-                return address.parse().expect("an address");
+                address.parse().expect("an address")
+            };
+            match what {
+                "listening on http" | "listening on https" => addresses.push(address()),
+                "admin on http" => break address(),
+                _ => {}
             }
         };
-        let address = next_address("listening on http://");
-        let admin = next_address("admin on http://");
         drain(told);
         Self {
             child,
-            address,
+            address: addresses[0],
             admin,
             log,
             _folder: folder,

@@ -1,0 +1,189 @@
+//! Listeners with TLS: what is negotiated, and certificates that change while they run.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
+use openssl::x509::{X509, X509NameBuilder};
+
+use crate::support::http2::{Client, text};
+use crate::support::proxy::Proxy;
+use crate::support::stage::{Stage, numbered};
+use crate::support::{PATIENCE, eventually};
+
+/// Writes a certificate of this name and its key into a folder.
+fn issue(folder: &Path, name: &str) {
+    let (certificate, key) = pair(name);
+    std::fs::write(folder.join("server.key"), key).expect("a file");
+    std::fs::write(folder.join("server.crt"), certificate).expect("a file");
+}
+
+fn pair(common_name: &str) -> (Vec<u8>, Vec<u8>) {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", common_name).unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    let serial = BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap();
+    builder.set_serial_number(&serial).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let (from, to) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(7));
+    builder.set_not_before(&from.unwrap()).unwrap();
+    builder.set_not_after(&to.unwrap()).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let certificate = builder.build().to_pem().unwrap();
+    (certificate, key.private_key_to_pem_pkcs8().unwrap())
+}
+
+/// A proxy with a TLS listener, and the folder of its certificate.
+fn proxy(upstream: &str, more: &str) -> (Proxy, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    issue(folder.path(), "first");
+    let path = folder.path().to_owned();
+    let config = format!(
+        "server: {{ listen: [{{ address: \"127.0.0.1:0\", \
+         tls: {{ certificate: server.crt, key: server.key }}{more} }}] }}\n\
+         upstreams: {{ legacy: {{ url: \"{upstream}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 50ms }} }}]\n"
+    );
+    (Proxy::start_in(folder, &config), path)
+}
+
+fn connect(address: SocketAddr, offered: &[u8]) -> SslStream<TcpStream> {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut builder = SslConnector::builder(SslMethod::tls()).expect("TLS");
+    builder.set_verify(SslVerifyMode::NONE);
+    if !offered.is_empty() {
+        builder.set_alpn_protos(offered).expect("protocols");
+    }
+    builder
+        .build()
+        .connect("localhost", stream)
+        .expect("a handshake")
+}
+
+/// The name in the certificate that a new connection is shown.
+fn shown(address: SocketAddr) -> String {
+    let stream = connect(address, b"");
+    let certificate = stream.ssl().peer_certificate().expect("a certificate");
+    let name = certificate.subject_name();
+    let entry = name.entries_by_nid(Nid::COMMONNAME).next().expect("a name");
+    String::from_utf8_lossy(entry.data().as_slice()).into_owned()
+}
+
+/// Reads until these bytes have come.
+fn read_until(stream: &mut SslStream<TcpStream>, wanted: &str) {
+    let mut seen = Vec::new();
+    let mut piece = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains(wanted) {
+        let read = stream.read(&mut piece).expect("more");
+        assert!(read > 0, "it ended before {wanted:?}");
+        seen.extend_from_slice(&piece[..read]);
+    }
+}
+
+#[test]
+fn the_client_chooses_the_protocol_unless_http2_is_off() {
+    let stage = Stage::serving("[1]");
+    let both = b"\x02h2\x08http/1.1";
+    let chosen = |address, offered| {
+        let stream = connect(address, offered);
+        stream.ssl().selected_alpn_protocol().map(<[u8]>::to_vec)
+    };
+    let (proxy, _) = proxy(&stage.url(), "");
+    let address = proxy.address();
+    assert_eq!(chosen(address, both), Some(b"h2".to_vec()));
+    assert_eq!(chosen(address, b"\x08http/1.1"), Some(b"http/1.1".to_vec()));
+    assert_eq!(chosen(address, b""), None);
+    assert_eq!(chosen(address, b"\x03foo"), None);
+    let (older, _) = self::proxy(&stage.url(), ", http2: false");
+    assert_eq!(chosen(older.address(), both), Some(b"http/1.1".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_and_http1_are_served_over_tls() {
+    let stage = Stage::serving(numbered(1));
+    let (proxy, _) = proxy(&stage.url(), "");
+    let mut client = Client::secured(proxy.address()).await;
+    let answer = client.get("/x", &[]).await;
+    assert_eq!(text(answer.into_body()).await, numbered(1));
+    let mut stream = client.subscribe("/feed").await;
+    stream.until("event: snapshot").await;
+    let mut older = connect(proxy.address(), b"");
+    older
+        .write_all(b"GET /feed HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n")
+        .unwrap();
+    read_until(&mut older, "event: snapshot");
+    stage.serves(numbered(2));
+    stream.until("event: patch").await;
+    read_until(&mut older, "event: patch");
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_connections_and_streams_go_on() {
+    let stage = Stage::serving(numbered(1));
+    let (proxy, folder) = proxy(&stage.url(), "");
+    assert_eq!(shown(proxy.address()), "first");
+    let mut stream = connect(proxy.address(), b"");
+    stream
+        .write_all(b"GET /feed HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n")
+        .unwrap();
+    read_until(&mut stream, "event: snapshot");
+    issue(&folder, "second");
+    eventually("it is in use", || shown(proxy.address()) == "second");
+    stage.serves(numbered(2));
+    read_until(&mut stream, "event: patch");
+    let expiry = proxy.metric("pollcast_certificate_expiry_timestamp_seconds", &[]);
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
+    let days = (expiry - now) / 86_400.0;
+    assert!((6.5..7.5).contains(&days), "{days} days are left");
+}
+
+#[test]
+fn a_pair_that_is_of_no_use_is_told_once_and_the_old_one_stays() {
+    let stage = Stage::serving("[1]");
+    let (proxy, folder) = proxy(&stage.url(), "");
+    let (certificate, _) = pair("other");
+    let told = || proxy.log().matches("the old one stays").count();
+    std::fs::write(folder.join("server.crt"), certificate).unwrap();
+    eventually("it is told", || told() == 1);
+    assert!(proxy.log().contains("does not belong to the certificate"));
+    assert_eq!(shown(proxy.address()), "first");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(told(), 1);
+    std::fs::remove_file(folder.join("server.key")).unwrap();
+    eventually("the next is told too", || told() == 2);
+    assert_eq!(shown(proxy.address()), "first");
+    issue(&folder, "second");
+    eventually("a good one is taken", || shown(proxy.address()) == "second");
+}
+
+#[test]
+fn whoever_speaks_no_tls_is_counted_and_not_logged() {
+    let stage = Stage::serving("[1]");
+    let (proxy, _) = proxy(&stage.url(), "");
+    let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    let label = "reason=\"tls_handshake\"";
+    eventually("it is counted", || {
+        proxy.metric("pollcast_refused_connections_total", &[label]) > 0.5
+    });
+    assert_eq!(proxy.log(), "");
+}
