@@ -5,6 +5,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use crate::core::cursor::{Losses, Opening};
 use crate::core::event::{Mode, Modes, State};
 use crate::core::sse::Kind;
+use crate::core::sse::gzip::Form;
 use crate::metrics::Registry;
 
 /// The families, each labelled by feed.
@@ -16,6 +17,7 @@ pub struct Metrics {
     skipped: IntCounterVec,
     lagged: IntCounterVec,
     openings: IntCounterVec,
+    blocks: IntCounterVec,
     state: IntGaugeVec,
     last_success: IntGaugeVec,
     history_events: IntGaugeVec,
@@ -39,7 +41,8 @@ impl Metrics {
             ),
             sent_bytes: registry.counters(
                 "sent_bytes_total",
-                "Bytes of event streams written to subscribers, before transfer coding.",
+                "Bytes of event streams written to subscribers, compressed where they are, before transfer \
+                 coding.",
                 &["feed"],
             ),
             skipped: registry.counters(
@@ -58,6 +61,11 @@ impl Metrics {
                 "Subscriptions by how they began: fresh, resumed (exactly the missed events), \
                  condensed (a snapshot instead), or reset with its reason.",
                 &["feed", "opening"],
+            ),
+            blocks: registry.counters(
+                "gzip_blocks_total",
+                "Compressed blocks of shared events that were made, by form.",
+                &["feed", "form"],
             ),
             state: registry.gauges(
                 "feed_state",
@@ -84,6 +92,7 @@ impl Metrics {
             skipped: self.skipped.with_label_values(feed),
             lagged: self.lagged.with_label_values(feed),
             openings: self.openings.clone(),
+            blocks: Form::ALL.map(|form| self.blocks.with_label_values(&[path, form.name()])),
             paused: self.state.with_label_values(&[path, "paused"]),
             state: State::ALL.map(|state| self.state.with_label_values(&[path, state.name()])),
             last_success: self.last_success.with_label_values(feed),
@@ -104,6 +113,7 @@ pub struct FeedMetrics {
     skipped: IntCounter,
     lagged: IntCounter,
     openings: IntCounterVec,
+    blocks: [IntCounter; Form::ALL.len()],
     paused: IntGauge,
     state: [IntGauge; State::ALL.len()],
     last_success: IntGauge,
@@ -154,6 +164,13 @@ impl FeedMetrics {
         }
         self.last_success
             .set(i64::try_from(last_success_seconds).unwrap_or(i64::MAX));
+    }
+
+    /// So many compressed blocks of each form were made.
+    pub fn compressed(&self, blocks: &[u64; Form::ALL.len()]) {
+        for (counter, count) in self.blocks.iter().zip(blocks) {
+            counter.inc_by(*count);
+        }
     }
 
     /// Events of these kinds and this many bytes reached the sockets of subscribers.

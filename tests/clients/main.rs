@@ -12,6 +12,7 @@ mod evolving;
 mod foreign;
 mod history;
 
+mod compressed;
 mod demo_page;
 mod json_server;
 mod made_up_patches;

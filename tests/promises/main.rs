@@ -9,6 +9,7 @@ mod broken;
 mod certificates;
 mod cold;
 mod command_line;
+mod compression;
 mod delivery;
 mod end;
 mod evolution;

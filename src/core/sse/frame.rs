@@ -1,13 +1,17 @@
 //! One piece of an event stream, encoded.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
 use super::super::event::EventName;
 use super::super::id::EventId;
-use super::gzip::{Block, Chain, Sum};
+use super::gzip::{Block, Chain, Form, Sum};
 use super::{Coding, Framing, Kind, Wire, chunk};
+
+/// Texts up to this size are compressed within a few milliseconds.
+const QUICK: usize = 256 << 10;
 
 /// What is written to a socket in one piece, ready for any number of them: an event, or the events
 /// of one change.
@@ -36,6 +40,8 @@ struct Piece {
 struct Zipped {
     piece: Piece,
     sum: Sum,
+    form: Form,
+    is_counted: AtomicBool,
 }
 
 impl Frame {
@@ -136,6 +142,18 @@ impl Frame {
         self.zipped().sum
     }
 
+    /// Whether taking its bytes will be quick: it need not be compressed first, or is small.
+    pub fn is_quick(&self, coding: Coding) -> bool {
+        coding == Coding::Identity || self.gzip.get().is_some() || self.text.payload_len() <= QUICK
+    }
+
+    /// How its compressed form was made, to the first who asks.
+    pub fn count_form(&self) -> Option<Form> {
+        let zipped = self.gzip.get()?;
+        let is_first = !zipped.is_counted.swap(true, Ordering::Relaxed);
+        is_first.then_some(zipped.form)
+    }
+
     /// The length of the events' data, in bytes.
     pub fn data_len(&self) -> usize {
         self.data
@@ -197,6 +215,8 @@ impl Zipped {
         Self {
             piece: Piece::of(&[&block.bytes]),
             sum: block.sum,
+            form: block.form,
+            is_counted: AtomicBool::new(false),
         }
     }
 }

@@ -39,6 +39,33 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// What the text counts in the stream's checksum.
     pub sum: Sum,
+    /// How it was made.
+    pub form: Form,
+}
+
+/// How a block was made; the label under which it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Compressed by itself.
+    Independent,
+    /// Compressed behind the event before.
+    Chained,
+    /// Not compressed: a short text, or one that only grows.
+    Stored,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Form; 3] = [Form::Independent, Form::Chained, Form::Stored];
+
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Form::Independent => "independent",
+            Form::Chained => "chained",
+            Form::Stored => "stored",
+        }
+    }
 }
 
 /// The checksum of a piece of a stream, ready to be appended to any other.
@@ -67,7 +94,7 @@ pub struct Chain {
 impl Block {
     /// An independent block.
     pub fn independent(text: &[u8]) -> Self {
-        let stored = || Self::of(stored(text), text);
+        let stored = || Self::of(stored(text), text, Form::Stored);
         if text.len() <= TINY {
             return stored();
         }
@@ -79,12 +106,12 @@ impl Block {
         if text.len() <= MAX_STORED && bytes.len() > text.len() + 5 {
             return stored();
         }
-        Self::of(bytes, text)
+        Self::of(bytes, text, Form::Independent)
     }
 
-    fn of(bytes: Vec<u8>, text: &[u8]) -> Self {
+    fn of(bytes: Vec<u8>, text: &[u8], form: Form) -> Self {
         let sum = Sum::of(text);
-        Self { bytes, sum }
+        Self { bytes, sum, form }
     }
 }
 
@@ -140,7 +167,7 @@ impl Chain {
             _ => FlushCompress::Sync,
         };
         let bytes = deflate(&mut self.deflate, text, flush);
-        (Block::of(bytes, text), begins)
+        (Block::of(bytes, text, Form::Chained), begins)
     }
 
     /// Ends the chain: another begins with the next block.

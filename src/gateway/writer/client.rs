@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::Batch;
@@ -320,7 +319,7 @@ impl Client {
 
     /// The first that it gets: when to come back if the connection is lost, and what is due.
     fn greeting(&self, batch: &Batch) -> Batch {
-        batch.after(self.wire.opening(), Some(self.retry()), self.wire)
+        batch.opened(self.retry(), self.wire)
     }
 
     /// Begins the last of the body: what is due, and when to come back, if that may help.
@@ -328,14 +327,12 @@ impl Client {
         let last = match self.is_greeted {
             true => {
                 let retry = (closed != Closed::Ended).then(|| self.retry());
-                last.after(Bytes::new(), retry, self.wire)
+                last.after(retry, self.wire)
             }
             false => self.greeting(last),
         };
-        let mut checksum = self.checksum;
-        checksum.add(last.sum());
-        let closing = self.wire.closing(&checksum);
-        self.begin(last.closed(closing).into(), now);
+        let last = last.closed(self.checksum, self.wire);
+        self.begin(last.into(), now);
         self.stage = Stage::Ending(closed);
     }
 

@@ -73,8 +73,10 @@ impl Crowd {
 
     fn ask(&mut self, cursor: Cursor, wire: Wire) -> Arc<Offer> {
         let due = self.topic.due(cursor);
+        let batch = Batch::of(due.frames, wire);
+        self.topic.metrics().compressed(batch.blocks());
         let offer = Arc::new(Offer {
-            batch: Arc::new(Batch::of(due.frames, wire)),
+            batch: Arc::new(batch),
             after: due.after,
             then: due.then,
             losses: due.losses,
