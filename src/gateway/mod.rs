@@ -199,8 +199,11 @@ impl ProxyHttp for Gateway {
             .client_addr()
             .and_then(|addr| addr.as_inet())
             .copied();
+        let digest = session.digest();
+        let is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
+        let scheme = if is_secure { "https" } else { "http" };
         match &ctx.destination {
-            Some(destination) => forward::rewrite(request, destination, client),
+            Some(destination) => forward::rewrite(request, destination, client, scheme),
             None => Ok(()),
         }
     }

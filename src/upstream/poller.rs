@@ -408,7 +408,7 @@ mod tests {
                     stale += usize::from(text.contains("pollcast failed to read the answer"));
                 }
                 cursor = due.after;
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
             }
             stale
         };

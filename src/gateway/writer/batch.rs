@@ -41,7 +41,7 @@ impl Batch {
         Self {
             len: parts.iter().map(Bytes::len).sum(),
             parts,
-            frames: frames,
+            frames,
             tally,
         }
     }
