@@ -13,6 +13,7 @@ mod foreign;
 mod history;
 
 mod demo_page;
+mod http2;
 mod json_server;
 mod made_up_patches;
 mod nginx;
