@@ -191,7 +191,7 @@ async fn the_upstream_is_told_that_the_client_came_by_tls() {
 }
 
 #[test]
-fn whoever_speaks_no_tls_is_counted_and_not_logged() {
+fn whoever_speaks_no_tls_or_no_http2_is_counted_and_not_logged() {
     let stage = Stage::serving("[1]");
     let (proxy, _) = proxy(&stage.url(), "");
     let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
@@ -199,6 +199,12 @@ fn whoever_speaks_no_tls_is_counted_and_not_logged() {
         .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         .unwrap();
     let label = "reason=\"tls_handshake\"";
+    eventually("it is counted", || {
+        proxy.metric("pollcast_refused_connections_total", &[label]) > 0.5
+    });
+    let mut stream = connect(proxy.address(), b"\x02h2");
+    stream.write_all(&[b'x'; 100]).unwrap();
+    let label = "reason=\"client_left\"";
     eventually("it is counted", || {
         proxy.metric("pollcast_refused_connections_total", &[label]) > 0.5
     });
