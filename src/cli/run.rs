@@ -15,8 +15,9 @@ use crate::config::{Config, Feed, Idle, Warning};
 use crate::server::{Server, StartError};
 
 /// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
-/// leaves within its request; what is pollcast's own fault is logged by the gateway.
-const LOGGED: &str = "warn,pingora_proxy=off,pollcast=info";
+/// leaves within its request, and its server of everyone who speaks no HTTP/2; what is pollcast's
+/// own fault is logged by the gateway.
+const LOGGED: &str = "warn,pingora_proxy=off,pingora_core::apps=off,pollcast=info";
 
 #[derive(Args, Debug)]
 #[group(id = "what", required = true, multiple = true)]

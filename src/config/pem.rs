@@ -74,6 +74,9 @@ impl PemError {
 
 /// OpenSSL's own word for it.
 fn reason(error: &ErrorStack) -> String {
-    let reason = error.errors().last().and_then(|error| error.reason());
+    let reason = error
+        .errors()
+        .last()
+        .and_then(openssl::error::Error::reason);
     reason.unwrap_or("unreadable").to_owned()
 }

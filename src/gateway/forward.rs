@@ -88,7 +88,7 @@ pub fn forget_hops(request: &mut RequestHeader) {
 }
 
 /// Makes the client's request one for the upstream: its path, its `Host`, and where the request
-/// came from (RFC 7239 and the older `X-Forwarded-*`). What a client claims of itself in
+/// came from (RFC 7239 and the older `X-Forwarded-*`) by which `scheme`. What a client claims of itself in
 /// `X-Forwarded-Host` and `X-Forwarded-Proto` is replaced; the lists of hops are continued.
 ///
 /// # Errors
@@ -97,6 +97,7 @@ pub fn rewrite(
     request: &mut RequestHeader,
     destination: &Destination,
     client: Option<SocketAddr>,
+    scheme: &'static str,
 ) -> Result<()> {
     let upstream = destination.upstream();
     let target = target(upstream.prefix(), request);
@@ -105,8 +106,12 @@ pub fn rewrite(
     if let Some(client) = client {
         continue_list(request, "x-forwarded-for", &client.ip().to_string())?;
     }
-    continue_list(request, "forwarded", &forwarded(client, host.as_ref()))?;
-    request.insert_header("x-forwarded-proto", "http")?;
+    continue_list(
+        request,
+        "forwarded",
+        &forwarded(client, host.as_ref(), scheme),
+    )?;
+    request.insert_header("x-forwarded-proto", scheme)?;
     if let Some(host) = host {
         request.insert_header("x-forwarded-host", host)?;
     }
@@ -132,7 +137,7 @@ fn target(prefix: &str, request: &RequestHeader) -> Vec<u8> {
 }
 
 /// One element of RFC 7239 section 4; addresses of version 6 and hosts are quoted.
-fn forwarded(client: Option<SocketAddr>, host: Option<&HeaderValue>) -> String {
+fn forwarded(client: Option<SocketAddr>, host: Option<&HeaderValue>, scheme: &str) -> String {
     let mut element = match client {
         Some(SocketAddr::V4(addr)) => format!("for={}", addr.ip()),
         Some(SocketAddr::V6(addr)) => format!("for=\"[{}]\"", addr.ip()),
@@ -142,7 +147,7 @@ fn forwarded(client: Option<SocketAddr>, host: Option<&HeaderValue>) -> String {
     if let Some(host) = host.and_then(|host| host.to_str().ok()).filter(plain) {
         let _ = write!(element, ";host=\"{host}\"");
     }
-    element.push_str(";proto=http");
+    let _ = write!(element, ";proto={scheme}");
     element
 }
 

@@ -219,8 +219,11 @@ impl ProxyHttp for Gateway {
         if client.is_some_and(|client| self.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);
         }
+        let digest = session.digest();
+        let is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
+        let scheme = if is_secure { "https" } else { "http" };
         match &ctx.destination {
-            Some(destination) => forward::rewrite(request, destination, client),
+            Some(destination) => forward::rewrite(request, destination, client, scheme),
             None => Ok(()),
         }
     }

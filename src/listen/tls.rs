@@ -33,6 +33,8 @@ const HTTP1: &[u8] = b"\x08http/1.1";
 pub struct Certificates {
     files: Tls,
     is_http2: bool,
+    /// What the files were before they were read first.
+    first: Stamp,
     current: RwLock<Current>,
 }
 
@@ -80,10 +82,12 @@ impl Certificates {
     /// # Errors
     /// [`CertificateError`] if it is of no use.
     pub fn load(files: Tls, is_http2: bool) -> Result<Arc<Self>, CertificateError> {
+        let first = stamp(&files);
         let current = RwLock::new(read(&files, is_http2)?);
         Ok(Arc::new(Self {
             files,
             is_http2,
+            first,
             current,
         }))
     }
@@ -97,7 +101,7 @@ impl Certificates {
     /// the old one stays.
     pub(super) async fn keep_fresh(self: Arc<Self>, counters: metrics::Certificate) {
         counters.expiry.set(self.current().expiry);
-        let mut used = self.look().await;
+        let mut used = self.first;
         let mut seen = used;
         loop {
             sleep(LOOK).await;
@@ -135,8 +139,8 @@ impl Certificates {
 
     async fn look(&self) -> Stamp {
         let files = self.files.clone();
-        let look = move || [&files.certificate, &files.key].map(|path| stamp(path));
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+        let look = tokio::task::spawn_blocking(move || stamp(&files));
+        look.await.unwrap_or_default()
     }
 }
 
@@ -148,15 +152,12 @@ impl std::fmt::Debug for Current {
     }
 }
 
-fn stamp(path: &Path) -> Option<(u64, u64, u64, i64, i64)> {
-    let data = fs::metadata(path).ok()?;
-    Some((
-        data.dev(),
-        data.ino(),
-        data.size(),
-        data.mtime(),
-        data.mtime_nsec(),
-    ))
+fn stamp(files: &Tls) -> Stamp {
+    [&files.certificate, &files.key].map(|path| {
+        let data = fs::metadata(path).ok()?;
+        let times = (data.mtime(), data.mtime_nsec());
+        Some((data.dev(), data.ino(), data.size(), times.0, times.1))
+    })
 }
 
 /// An error and what caused it, on one line.

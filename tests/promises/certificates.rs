@@ -16,6 +16,7 @@ use openssl::x509::{X509, X509NameBuilder};
 use crate::support::http2::{Client, text};
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, numbered};
+use crate::support::upstream::Reply;
 use crate::support::{PATIENCE, eventually};
 
 /// Writes a certificate of this name and its key into a folder.
@@ -173,8 +174,24 @@ fn a_pair_that_is_of_no_use_is_told_once_and_the_old_one_stays() {
     eventually("a good one is taken", || shown(proxy.address()) == "second");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upstream_is_told_that_the_client_came_by_tls() {
+    let stage = Stage::new(|request| {
+        let header = |name| request.header(name).unwrap_or("-").to_owned();
+        Reply::status(
+            200,
+            header("x-forwarded-proto") + " " + &header("forwarded"),
+        )
+    });
+    let (proxy, _) = proxy(&stage.url(), "");
+    let mut client = Client::secured(proxy.address()).await;
+    let told = text(client.get("/x", &[]).await.into_body()).await;
+    assert!(told.starts_with("https for=127.0.0.1;"), "{told}");
+    assert!(told.ends_with(";proto=https"), "{told}");
+}
+
 #[test]
-fn whoever_speaks_no_tls_is_counted_and_not_logged() {
+fn whoever_speaks_no_tls_or_no_http2_is_counted_and_not_logged() {
     let stage = Stage::serving("[1]");
     let (proxy, _) = proxy(&stage.url(), "");
     let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
@@ -182,6 +199,12 @@ fn whoever_speaks_no_tls_is_counted_and_not_logged() {
         .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         .unwrap();
     let label = "reason=\"tls_handshake\"";
+    eventually("it is counted", || {
+        proxy.metric("pollcast_refused_connections_total", &[label]) > 0.5
+    });
+    let mut stream = connect(proxy.address(), b"\x02h2");
+    stream.write_all(&[b'x'; 100]).unwrap();
+    let label = "reason=\"client_left\"";
     eventually("it is counted", || {
         proxy.metric("pollcast_refused_connections_total", &[label]) > 0.5
     });
