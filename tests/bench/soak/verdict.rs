@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::OWN_FILES;
 use crate::process::{Process, sum};
 
 /// How much larger the last third of the run may be than the middle one, and still be flat: some
@@ -122,7 +123,7 @@ impl Verdict {
             (
                 "descriptors are given back",
                 format!("{files_before} before, {files_after} after"),
-                files_after <= files_before + 4,
+                files_after <= files_before + OWN_FILES,
             ),
             (
                 "nothing panicked",
