@@ -388,12 +388,18 @@ impl Reader<'_> {
                 json_patch::merge(&mut held.document, &data);
                 held.document.take()
             }
-            ("reset", _) => match data["reason"].as_str() {
-                Some("lagged") => return Ok(self.crowd.count("lagged")),
-                Some("expired") => return Ok(self.crowd.count("expired")),
-                reason => return Err(format!("a reset for no good reason: {reason:?}")),
-            },
-            ("status", _) => return Ok(self.crowd.count("status")),
+            ("reset", _) => {
+                self.crowd.count(match data["reason"].as_str() {
+                    Some("lagged") => "lagged",
+                    Some("expired") => "expired",
+                    reason => return Err(format!("a reset for no good reason: {reason:?}")),
+                });
+                return Ok(());
+            }
+            ("status", _) => {
+                self.crowd.count("status");
+                return Ok(());
+            }
             (name, _) => return Err(format!("{name:?} at the wrong moment")),
         };
         let number = self.crowd.truth.judge(source, &document)?;

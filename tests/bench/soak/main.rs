@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use client::Crowd;
 use process::{Process, sum};
@@ -36,12 +36,19 @@ const FORGETTING: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
     // `cargo bench` puts a flag of its own among the arguments.
-    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<f64>().ok());
-    let minutes = numbers.next().unwrap_or(30.0);
-    let clients = numbers.next().unwrap_or(500.0);
+    let arguments: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let minutes = arguments.first().map_or(Ok(30.0), |text| text.parse());
+    let clients = arguments.get(1).map_or(Ok(500), |text| text.parse());
+    let (Ok(minutes @ 0.5..=10_000.0), Ok(clients @ 1..=10_000)) = (minutes, clients) else {
+        eprintln!("usage: soak [MINUTES, 0.5 or more] [CLIENTS, up to 10000]");
+        return ExitCode::from(2);
+    };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let lasting = Duration::from_secs_f64(minutes * 60.0);
-    match runtime.block_on(soak(lasting, clients as u64)) {
+    match runtime.block_on(soak(lasting, clients)) {
         Ok(verdict) => {
             print!("{verdict}");
             match verdict.is_good() {
@@ -105,10 +112,10 @@ async fn soak(lasting: Duration, clients: u64) -> std::io::Result<Verdict> {
 
     let began = Instant::now();
     let mut samples = Vec::new();
-    let mut beat = interval(BEAT);
-    beat.tick().await;
-    while began.elapsed() < lasting {
-        beat.tick().await;
+    let mut next = began;
+    while next < began + lasting {
+        next += BEAT;
+        sleep_until(next).await;
         crowd.bury();
         let sample = Sample::take(&process, began.elapsed(), crowd.tally()).await?;
         println!("{sample}");
