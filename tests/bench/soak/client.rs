@@ -1,5 +1,4 @@
-//! Clients that come, follow, stall, resume, leave in every way there is, and judge each state that
-//! they hold.
+//! Clients that come and go until the end.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -9,17 +8,18 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::stream::{Event, Stream};
-use crate::truth::{SOURCES, Source, Truth};
+use crate::plan::Plan;
+use crate::reader::{Held, Over, Reader};
+use crate::stream::Stream;
+use crate::truth::{SOURCES, Truth};
 use crate::wire::{Wire, connect};
 
 /// How long a prompt reader waits for anything at all; heartbeats come every second or two.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A client whose machine is gone stays so for longer than any keepalive needs to find out.
 const GONE_FOR: Duration = Duration::from_secs(150);
 
@@ -34,46 +34,6 @@ pub struct Crowd {
     tally: Mutex<BTreeMap<&'static str, u64>>,
     failures: Mutex<Vec<String>>,
     gone: Mutex<Vec<(Instant, Box<dyn Any + Send>)>>,
-}
-
-/// What a client holds of a source.
-struct Held {
-    source: &'static Source,
-    document: Value,
-    number: u64,
-    last_id: String,
-}
-
-/// One visit.
-#[derive(Debug)]
-struct Plan {
-    source: &'static Source,
-    mode: &'static str,
-    gzip: bool,
-    old: bool,
-    h2: bool,
-    like_a_browser: bool,
-    chatter: bool,
-    narrow: bool,
-    /// After the first event, read nothing for so long.
-    stall: Option<Duration>,
-    stay: Duration,
-    leave: Leave,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Leave {
-    Close,
-    Break,
-    HalfClose,
-    Vanish,
-}
-
-/// Why a visit was over before its time; only a wrong one is a failure.
-enum Over {
-    /// It ended as it may.
-    Ended(&'static str),
-    Wrong(String),
 }
 
 impl Crowd {
@@ -111,12 +71,19 @@ impl Crowd {
         gone.retain(|(since, _)| since.elapsed() < GONE_FOR);
     }
 
-    fn count(&self, what: &'static str) {
+    /// Keeps the connection of a client whose machine is gone.
+    pub fn keep(&self, kept: Box<dyn Any + Send>) {
+        let mut gone = self.gone.lock().expect("nobody panics meanwhile");
+        gone.push((Instant::now(), kept));
+    }
+
+    /// One more of this.
+    pub fn count(&self, what: &'static str) {
         let mut tally = self.tally.lock().expect("nobody panics meanwhile");
         *tally.entry(what).or_default() += 1;
     }
 
-    fn is_ending(&self) -> bool {
+    pub fn is_ending(&self) -> bool {
         *self.ending.borrow()
     }
 
@@ -221,230 +188,7 @@ impl Crowd {
         if held.is_some() {
             self.count("resumed");
         }
-        let reader = Reader {
-            crowd: self,
-            plan,
-            stream: Stream::new(&head),
-            events: 0,
-            is_excused: plan.chatter,
-        };
+        let reader = Reader::new(self, plan, Stream::new(&head));
         reader.read(wire, held).await
-    }
-}
-
-impl Plan {
-    fn throw(dice: &mut StdRng, source: Option<&'static Source>, can_h2: bool) -> Self {
-        let any = match dice.random_range(0..20) {
-            0..10 => &SOURCES[0],
-            10..17 => &SOURCES[1],
-            _ => &SOURCES[2],
-        };
-        let stall = Duration::from_millis(dice.random_range(500..30_000));
-        let stalls = dice.random_range(0..5) == 0;
-        Self {
-            source: source.unwrap_or(any),
-            mode: ["patch", "patch", "merge", "snapshot"][dice.random_range(0..4)],
-            gzip: dice.random_range(0..2) == 0,
-            old: dice.random_range(0..10) == 0,
-            h2: can_h2 && dice.random_range(0..3) == 0,
-            like_a_browser: dice.random_range(0..2) == 0,
-            chatter: dice.random_range(0..20) == 0,
-            narrow: stalls || dice.random_range(0..10) == 0,
-            stall: stalls.then_some(stall),
-            stay: Duration::from_millis(dice.random_range(0..25_000)),
-            leave: match dice.random_range(0..50) {
-                0..20 => Leave::Close,
-                20..40 => Leave::Break,
-                40..49 => Leave::HalfClose,
-                _ => Leave::Vanish,
-            },
-        }
-    }
-
-    /// Path and query, and the headers.
-    fn wishes(&self, held: Option<&Held>) -> (String, Vec<(&'static str, String)>) {
-        let mut target = format!("{}?mode={}", self.source.path, self.mode);
-        let mut headers = vec![("accept", "text/event-stream".to_owned())];
-        if self.gzip {
-            headers.push(("accept-encoding", "gzip".to_owned()));
-        }
-        if self.like_a_browser {
-            headers.push(("cache-control", "no-cache".to_owned()));
-        }
-        match held {
-            Some(held) if self.like_a_browser => {
-                headers.push(("last-event-id", held.last_id.clone()));
-            }
-            // Programs that say it in the header are taken for browsers.
-            Some(held) => target += &format!("&last_event_id={}", held.last_id),
-            None => {}
-        }
-        (target, headers)
-    }
-
-    fn request(&self, held: Option<&Held>) -> String {
-        let (target, headers) = self.wishes(held);
-        let version = if self.old { "1.0" } else { "1.1" };
-        let mut text = format!("GET {target} HTTP/{version}\r\nhost: a\r\n");
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
-        }
-        text + "\r\n"
-    }
-
-    fn h2_request(&self, held: Option<&Held>) -> http::Request<()> {
-        let (target, headers) = self.wishes(held);
-        let mut request = http::Request::get(format!("http://a{target}"));
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        request.body(()).expect("a request")
-    }
-}
-
-/// One visit's reading.
-struct Reader<'a> {
-    crowd: &'a Crowd,
-    plan: &'a Plan,
-    stream: Stream,
-    events: u64,
-    /// Whether the server may cut it off: it did not read, or did not behave.
-    is_excused: bool,
-}
-
-impl Reader<'_> {
-    async fn read(mut self, mut wire: Wire, held: &mut Option<Held>) -> Over {
-        let until = Instant::now() + self.plan.stay;
-        let mut last_sign = Instant::now();
-        loop {
-            if self.crowd.is_ending() {
-                let newest = self.crowd.truth.newest(self.plan.source);
-                if held.as_ref().is_some_and(|held| held.number == newest) {
-                    return Over::Ended("holds the newest");
-                }
-            } else if Instant::now() >= until {
-                return self.leave(wire, held).await;
-            } else if let Some(stall) = self.plan.stall.filter(|_| self.events == 1) {
-                sleep(stall).await;
-                self.events += 1;
-                self.is_excused = true;
-            }
-            if self.plan.chatter && self.events < 5 {
-                wire.chatter().await;
-            }
-            let wait = Duration::from_millis(500);
-            match timeout(wait, wire.read()).await {
-                Err(_) if last_sign.elapsed() > PATIENCE => {
-                    return Over::Wrong(format!("{:?}: silence", self.plan));
-                }
-                Err(_) => {}
-                Ok(Ok(bytes)) if bytes.is_empty() => return self.ended(),
-                Ok(Ok(bytes)) => {
-                    last_sign = Instant::now();
-                    if let Err(why) = self.take(&bytes, held) {
-                        return Over::Wrong(format!("{why}: {:?}", self.plan));
-                    }
-                }
-                Ok(Err(_)) if self.is_excused => return Over::Ended("cut off"),
-                Ok(Err(error)) => return Over::Wrong(format!("{error}: {:?}", self.plan)),
-            }
-        }
-    }
-
-    fn ended(&self) -> Over {
-        let is_proper = self.stream.is_finished() && self.stream.is_between_events();
-        match (is_proper, self.events) {
-            (true, 0) => Over::Ended("refused, told to come back"),
-            (true, _) => Over::Ended("ended by the server"),
-            (false, _) if self.is_excused => Over::Ended("cut off"),
-            (false, _) => Over::Wrong(format!("ended in the middle: {:?}", self.plan)),
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8], held: &mut Option<Held>) -> Result<(), String> {
-        let events = self.stream.take(bytes).map_err(|error| error.to_string())?;
-        for event in events.iter().filter(|event| event.data.is_some()) {
-            self.events += 1;
-            self.crowd.count("events");
-            self.event(event, held)?;
-        }
-        Ok(())
-    }
-
-    fn event(&self, event: &Event, held: &mut Option<Held>) -> Result<(), String> {
-        let source = self.plan.source;
-        let data = event.data.as_deref().unwrap_or_default();
-        let data: Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
-        let document = match (event.name.as_str(), held.as_mut()) {
-            ("snapshot", _) => data,
-            ("patch", Some(held)) => {
-                let patch: json_patch::Patch =
-                    serde_json::from_value(data).map_err(|error| error.to_string())?;
-                let patched = json_patch::patch(&mut held.document, &patch);
-                patched.map_err(|error| format!("{}: {error}", source.path))?;
-                held.document.take()
-            }
-            ("merge", Some(held)) => {
-                json_patch::merge(&mut held.document, &data);
-                held.document.take()
-            }
-            ("reset", _) => {
-                self.crowd.count(match data["reason"].as_str() {
-                    Some("lagged") => "lagged",
-                    Some("expired") => "expired",
-                    reason => return Err(format!("a reset for no good reason: {reason:?}")),
-                });
-                return Ok(());
-            }
-            ("status", _) => {
-                self.crowd.count("status");
-                return Ok(());
-            }
-            (name, _) => return Err(format!("{name:?} at the wrong moment")),
-        };
-        let number = self.crowd.truth.judge(source, &document)?;
-        let last = held.as_ref().map_or(0, |held| held.number);
-        if number < last || (event.name != "snapshot" && number == last) {
-            return Err(format!("{}: {number} after {last}", source.path));
-        }
-        *held = Some(Held {
-            source,
-            document,
-            number,
-            last_id: event.id.clone().ok_or("a state without an id")?,
-        });
-        Ok(())
-    }
-
-    async fn leave(mut self, mut wire: Wire, held: &mut Option<Held>) -> Over {
-        match self.plan.leave {
-            Leave::Close => Over::Ended("closed"),
-            Leave::Break => {
-                wire.break_off();
-                Over::Ended("broken")
-            }
-            Leave::HalfClose => {
-                // What comes afterwards must be right as well; nothing has to.
-                wire.half_close().await;
-                let until = Instant::now() + Duration::from_secs(2);
-                while let Ok(Ok(bytes)) = timeout_at(until, wire.read()).await {
-                    if bytes.is_empty() {
-                        break;
-                    }
-                    if let Err(why) = self.take(&bytes, held) {
-                        return Over::Wrong(format!("after half a close: {why}: {:?}", self.plan));
-                    }
-                }
-                Over::Ended("half closed")
-            }
-            Leave::Vanish => match wire.vanish() {
-                Ok(kept) => {
-                    let mut gone = self.crowd.gone.lock().expect("nobody panics meanwhile");
-                    gone.push((Instant::now(), kept));
-                    Over::Ended("vanished")
-                }
-                Err(error) => Over::Wrong(format!("cannot vanish: {error}")),
-            },
-        }
     }
 }

@@ -6,7 +6,9 @@
 //! unless given. Ends with status 1 if anything was wrong.
 
 mod client;
+mod plan;
 mod process;
+mod reader;
 mod stream;
 mod truth;
 mod verdict;
