@@ -5,8 +5,11 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= bodies pairs edits
 FUZZ_TOOLCHAIN ?= nightly
+# For `make soak`: how long, and how many clients at once.
+SOAK_MINUTES ?= 30
+SOAK_CLIENTS ?= 500
 
-.PHONY: help demo test check build bench-idle bench-diff fuzz clean
+.PHONY: help demo test check build bench-idle bench-diff soak fuzz clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +36,10 @@ bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
 bench-diff: ## Measure patches, small and fast, beside other libraries (about ten minutes)
 	@tests/setup bench-diff
 	$(CARGO) bench --locked --bench diff
+
+soak: ## Let SOAK_CLIENTS clients come, stall, resume and leave for SOAK_MINUTES; fails if anything is wrong
+	@tests/setup build
+	$(CARGO) bench --locked --bench soak -- $(SOAK_MINUTES) $(SOAK_CLIENTS)
 
 fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each target
 	@tests/setup fuzz $(FUZZ_TOOLCHAIN)

@@ -99,10 +99,11 @@ pub struct Client {
     beat: Tick,
     sending: Option<Sending>,
     waker: Waker,
-    // Dropped in this order: whoever is counted as gone demands nothing any more.
+    // Dropped in this order: whoever is counted as gone demands nothing any more, and who sees its
+    // connection closed has no seat any more.
     subscription: Subscription,
-    transport: Transport,
     seat: Seat,
+    transport: Transport,
     connection: Connection,
     _stream: TaskTrackerToken,
 }
@@ -214,8 +215,9 @@ impl Client {
             ..
         } = self;
         drop(subscription);
-        drop(transport);
+        // Before the client can see that it is over: it may come again at once.
         drop(seat);
+        drop(transport);
         connection.closed(closed.reason());
     }
 
