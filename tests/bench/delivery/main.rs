@@ -5,6 +5,8 @@ mod event;
 mod floor;
 mod nchan;
 mod process;
+mod publisher;
+mod pushpin;
 mod system;
 mod upstream;
 
@@ -19,6 +21,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("floor") => return floor::run().expect("the floor delivers"),
         Some("upstream") => return upstream::run(number(1), number(2)).expect("it is polled"),
+        Some("origin") => return pushpin::origin().expect("it listens"),
         _ => {}
     }
     let n: usize = arguments
@@ -32,10 +35,16 @@ fn main() {
         ballast: 2000,
         headers: String::new(),
     };
-    let systems: [&dyn Fn() -> Box<dyn System>; 3] = [
+    let systems: [&dyn Fn() -> Box<dyn System>; 4] = [
         &|| Box::new(Floor::start(&job)),
         &|| Box::new(Pollcast::start(&job)),
         &|| Box::new(nchan::Nchan::start(&nchan::installed().unwrap(), &job)),
+        &|| {
+            Box::new(pushpin::Pushpin::start(
+                &pushpin::installed().unwrap(),
+                &job,
+            ))
+        },
     ];
     for start in systems {
         let mut system = start();

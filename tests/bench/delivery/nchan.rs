@@ -1,22 +1,21 @@
 //! nginx with nchan: a publisher, and subscribers by EventSource.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::crowd::Subscription;
 use crate::event;
-use crate::process::{self, now};
+use crate::process::{self, Server, now};
+use crate::publisher::{Publisher, free_address};
 use crate::system::{Job, System, subscription};
 
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 pub struct Nchan {
-    child: Child,
+    server: Server,
     _folder: TempDir,
     address: SocketAddr,
     publisher: Publisher,
@@ -37,15 +36,11 @@ impl Nchan {
         let address = free_address();
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, configuration(address, folder.path())).expect("a file");
-        let child = Command::new(nginx)
-            .arg("-c")
-            .arg(&file)
-            .arg("-p")
-            .arg(folder.path())
-            .spawn()
-            .expect("nginx runs");
+        let mut command = Command::new(nginx);
+        command.arg("-c").arg(&file).arg("-p").arg(folder.path());
+        let server = Server::start(&mut command);
         Self {
-            child,
+            server,
             _folder: folder,
             address,
             publisher: Publisher::connect(address),
@@ -93,7 +88,7 @@ impl System for Nchan {
     }
 
     fn processes(&self) -> Vec<u32> {
-        process::family(self.child.id())
+        process::family(self.server.id())
     }
 
     fn publish(&mut self, number: u32) {
@@ -110,85 +105,4 @@ impl System for Nchan {
     fn published(&mut self) -> Vec<(u32, u64)> {
         std::mem::take(&mut self.published)
     }
-}
-
-impl Drop for Nchan {
-    fn drop(&mut self) {
-        // The worker ends with its master only if the master is asked.
-        let workers = process::family(self.child.id());
-        let master =
-            nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a small number"));
-        let _ = nix::sys::signal::kill(master, nix::sys::signal::Signal::SIGTERM);
-        let over = |worker: &u32| !Path::new(&format!("/proc/{worker}/cmdline")).exists();
-        for _ in 0..50 {
-            if matches!(self.child.try_wait(), Ok(Some(_))) && workers.iter().all(over) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        process::end(&mut self.child);
-    }
-}
-
-/// A connection by which events are handed in; an answer is read before the next request, so that
-/// nobody waits for it.
-pub struct Publisher {
-    stream: TcpStream,
-    is_owed: bool,
-}
-
-impl Publisher {
-    /// Connects to a server that is just starting.
-    pub fn connect(address: SocketAddr) -> Self {
-        for _ in 0..200 {
-            if let Ok(stream) = TcpStream::connect(address) {
-                stream.set_nodelay(true).expect("a socket");
-                let patience = Some(Duration::from_secs(60));
-                stream.set_read_timeout(patience).expect("a socket");
-                return Self {
-                    stream,
-                    is_owed: false,
-                };
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("nobody listens at {address}");
-    }
-
-    pub fn send(&mut self, request: &str) {
-        if std::mem::replace(&mut self.is_owed, true) {
-            self.take_answer().expect("an answer to the last event");
-        }
-        let sent = self.stream.write_all(request.as_bytes());
-        sent.expect("the publisher accepts");
-    }
-
-    fn take_answer(&mut self) -> io::Result<()> {
-        let mut answer = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            let read = self.stream.read(&mut buffer)?;
-            answer.extend_from_slice(&buffer[..read]);
-            let text = String::from_utf8_lossy(&answer).to_lowercase();
-            if read == 0 || !text.starts_with("http/1.1 2") {
-                return Err(io::Error::other(format!("answered: {text}")));
-            }
-            let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                continue;
-            };
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-            if body.len() >= length {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// An address that was free a moment ago.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
 }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 
 /// Nanoseconds since some moment that is the same for all processes of this machine.
 pub fn now() -> u64 {
@@ -135,6 +138,48 @@ impl Role {
 impl Drop for Role {
     fn drop(&mut self) {
         end(&mut self.child);
+    }
+}
+
+/// A server made of several processes, ended together with the first when dropped.
+pub struct Server {
+    first: Child,
+}
+
+impl Server {
+    pub fn start(command: &mut Command) -> Self {
+        let first = command.stdout(Stdio::null()).spawn();
+        Self {
+            first: first.expect("the server runs"),
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.first.id()
+    }
+}
+
+impl Drop for Server {
+    /// Asks the first to end the others, and waits for all.
+    fn drop(&mut self) {
+        let family = family(self.id());
+        let first = Pid::from_raw(
+            self.id()
+                .try_into()
+                .expect("the kernel has no such numbers"),
+        );
+        // It fails only if the server is over already.
+        let _ = kill(first, Signal::SIGTERM);
+        let is_over = |process: &u32| fs::read_to_string(format!("/proc/{process}/stat")).is_err();
+        for _ in 0..100 {
+            let is_first_over = matches!(self.first.try_wait(), Ok(Some(_)));
+            if is_first_over && family[1..].iter().all(is_over) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        eprintln!("delivery: {first} did not end when asked");
+        end(&mut self.first);
     }
 }
 
