@@ -3,6 +3,10 @@
 mod crowd;
 mod event;
 mod floor;
+mod http1;
+mod http2;
+mod measure;
+mod member;
 mod nchan;
 mod process;
 mod publisher;
@@ -10,9 +14,9 @@ mod pushpin;
 mod system;
 mod upstream;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crowd::Crowd;
+use crowd::Transport;
 use system::{Floor, Job, Pollcast, System};
 
 fn main() {
@@ -24,69 +28,35 @@ fn main() {
         Some("origin") => return pushpin::origin().expect("it listens"),
         _ => {}
     }
-    let n: usize = arguments
+    let subscribers = arguments
         .iter()
-        .filter_map(|a| a.parse().ok())
-        .next()
+        .find_map(|a| a.parse().ok())
         .unwrap_or(10_000);
     let job = Job {
+        subscribers,
+        pace: Duration::from_millis(500),
         size: 220,
-        interval: 250,
+        interval: 25,
         ballast: 2000,
-        headers: String::new(),
+        transport: Transport::Http1,
     };
-    let systems: [&dyn Fn() -> Box<dyn System>; 4] = [
-        &|| Box::new(Floor::start(&job)),
-        &|| Box::new(Pollcast::start(&job)),
-        &|| Box::new(nchan::Nchan::start(&nchan::installed().unwrap(), &job)),
-        &|| {
+    let systems: [(&str, &dyn Fn() -> Box<dyn System>); 4] = [
+        ("floor", &|| Box::new(Floor::start(&job))),
+        ("pollcast", &|| Box::new(Pollcast::start(&job))),
+        ("nchan", &|| {
+            Box::new(nchan::Nchan::start(&nchan::installed().unwrap(), &job))
+        }),
+        ("pushpin", &|| {
             Box::new(pushpin::Pushpin::start(
                 &pushpin::installed().unwrap(),
                 &job,
             ))
-        },
+        }),
     ];
-    for start in systems {
-        let mut system = start();
-        let mut crowd = Crowd::new(system.subscription());
-        crowd.gather(1, None).unwrap();
-        let processes = system.processes();
-        let before = process::resident(&processes);
-        let slab = process::kernel_memory();
-        let began = Instant::now();
-        crowd.gather(n, None).unwrap();
-        let rate = n as f64 / began.elapsed().as_secs_f64();
-        crowd.read_for(Duration::from_secs(3)).unwrap();
-        let after = process::resident(&processes);
-        let slab2 = process::kernel_memory();
-        crowd.times = Some(vec![]);
-        let cpu = process::processor_time(&processes);
-        let bytes = crowd.bytes;
-        for number in 1..=5 {
-            system.publish(number);
-            crowd.read_for(Duration::from_secs(1)).unwrap();
+    for _ in 0..2 {
+        for (name, start) in &systems {
+            let mut system = start();
+            println!("{name} {:?}", measure::run(&mut *system, &job));
         }
-        crowd.have_all(5).unwrap();
-        let cpu = process::processor_time(&processes) - cpu;
-        let published: std::collections::HashMap<u32, u64> =
-            system.published().into_iter().collect();
-        let mut l: Vec<u64> = crowd
-            .times
-            .take()
-            .unwrap()
-            .into_iter()
-            .map(|(n, t)| t - published[&n])
-            .collect();
-        l.sort_unstable();
-        println!(
-            "rate {rate:.0}/s rss {:.2} KiB kernel {:.2} KiB cpu {:.2} us p50 {:.1} p99 {:.1} max {:.1} ms bytes {:.1}",
-            (after - before) as f64 / n as f64 / 1024.0,
-            (slab2.unwrap() - slab.unwrap()) as f64 / n as f64 / 1024.0,
-            cpu as f64 / l.len() as f64 / 1e3,
-            l[l.len() / 2] as f64 / 1e6,
-            l[l.len() * 99 / 100] as f64 / 1e6,
-            l[l.len() - 1] as f64 / 1e6,
-            (crowd.bytes - bytes) as f64 / l.len() as f64
-        );
     }
 }

@@ -84,7 +84,7 @@ fn configuration(address: SocketAddr, folder: &Path) -> String {
 
 impl System for Nchan {
     fn subscription(&self) -> Subscription {
-        subscription(self.address, "/feed", &self.job.headers, None)
+        subscription(self.address, &self.job, None)
     }
 
     fn processes(&self) -> Vec<u32> {

@@ -110,7 +110,7 @@ fn configuration(address: SocketAddr, control: SocketAddr, folder: &Path) -> Str
 
 impl System for Pushpin {
     fn subscription(&self) -> Subscription {
-        subscription(self.address, "/feed", &self.job.headers, None)
+        subscription(self.address, &self.job, None)
     }
 
     fn processes(&self) -> Vec<u32> {

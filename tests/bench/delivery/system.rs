@@ -3,23 +3,27 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::crowd::Subscription;
+use crate::crowd::{Subscription, Transport};
 use crate::process::{self, Role, now};
 
 /// What a run is about.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Job {
+    pub subscribers: usize,
+    /// From one event to the next, where there is time between them.
+    pub pace: Duration,
     /// Bytes of an event.
     pub size: usize,
     /// How often pollcast polls, in ms.
     pub interval: u32,
     /// Bytes of the document that never change.
     pub ballast: usize,
-    /// Added to the request, with line breaks.
-    pub headers: String,
+    /// How subscribers are served.
+    pub transport: Transport,
 }
 
 /// A server under test, ended when dropped.
@@ -58,7 +62,7 @@ impl Floor {
 
 impl System for Floor {
     fn subscription(&self) -> Subscription {
-        subscription(self.address, "/feed", &self.job.headers, None)
+        subscription(self.address, &self.job, None)
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -126,7 +130,7 @@ impl Pollcast {
 
 impl System for Pollcast {
     fn subscription(&self) -> Subscription {
-        subscription(self.address, "/feed", &self.job.headers, Some(0))
+        subscription(self.address, &self.job, Some(0))
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -158,17 +162,13 @@ impl Drop for Pollcast {
     }
 }
 
-pub fn subscription(
-    to: SocketAddr,
-    path: &str,
-    headers: &str,
-    greeting: Option<u32>,
-) -> Subscription {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n{headers}\r\n");
+/// A subscription to `/feed`, for a job.
+pub fn subscription(to: SocketAddr, job: &Job, greeting: Option<u32>) -> Subscription {
     Subscription {
         to,
-        request,
+        path: "/feed".to_owned(),
+        transport: job.transport,
+        headers: String::new(),
         greeting,
         after: 0,
     }
