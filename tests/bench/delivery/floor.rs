@@ -2,18 +2,18 @@
 //! same bytes to one socket after the other. Nothing can deliver with less.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use crate::event;
+use crate::process;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
     cache-control: no-cache, no-transform\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// Says where it listens; then each line of the form `NUMBER SIZE` is an event.
 pub fn run() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?);
+    let listener = process::listen()?;
     let sockets = Arc::new(Mutex::new(Vec::new()));
     let accepted = Arc::clone(&sockets);
     std::thread::spawn(move || {

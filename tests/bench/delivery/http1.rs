@@ -20,6 +20,8 @@ pub struct Response {
 
 enum Stage {
     Head(Vec<u8>),
+    /// In a body that lasts as long as the connection.
+    Body,
     /// In a chunk's size line; so much of it was read.
     Size(usize),
     /// In a chunk, so many bytes of which are to come, the line break behind it included.
@@ -83,9 +85,13 @@ impl Response {
                     let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") else {
                         return Ok(());
                     };
-                    check_head(&head[..end], self.gzip.is_some())?;
+                    let stage = after_head(&head[..end], self.gzip.is_some())?;
                     from += end + 4 - before;
-                    self.stage = Stage::Size(0);
+                    self.stage = stage;
+                }
+                Stage::Body => {
+                    self.payload(buffer, from, to, tally)?;
+                    from = to;
                 }
                 Stage::Size(size) => {
                     let byte = buffer[from];
@@ -174,7 +180,8 @@ pub fn follow(
     })
 }
 
-fn check_head(head: &[u8], is_gzip: bool) -> Result<(), String> {
+/// What follows a head, if it is as it should be.
+fn after_head(head: &[u8], is_gzip: bool) -> Result<Stage, String> {
     let head = String::from_utf8_lossy(head).to_lowercase();
     let line = head.lines().next().unwrap_or_default();
     if !line.starts_with("http/1.1 200 ") {
@@ -183,8 +190,8 @@ fn check_head(head: &[u8], is_gzip: bool) -> Result<(), String> {
     if is_gzip != head.contains("\r\ncontent-encoding: gzip") {
         return Err("answered in another coding than was asked for".to_owned());
     }
-    match head.contains("\r\ntransfer-encoding: chunked") {
-        true => Ok(()),
-        false => Err("answered without chunks".to_owned()),
-    }
+    Ok(match head.contains("\r\ntransfer-encoding: chunked") {
+        true => Stage::Size(0),
+        false => Stage::Body,
+    })
 }

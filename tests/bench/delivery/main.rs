@@ -36,7 +36,7 @@ fn main() {
         subscribers,
         pace: Duration::from_millis(500),
         size: 220,
-        interval: 25,
+        interval: 10,
         ballast: 2000,
         transport: Transport::Http1,
     };

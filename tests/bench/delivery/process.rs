@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{self, BufRead, BufReader, Lines, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Nanoseconds since some moment that is the same for all processes of this machine.
 pub fn now() -> u64 {
@@ -92,6 +94,19 @@ pub fn family(first: u32) -> Vec<u32> {
         next += 1;
     }
     family
+}
+
+/// A listener on a free port with the longest queue, told on stdout.
+///
+/// # Errors
+/// The socket's.
+pub fn listen() -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(4096)?;
+    let listener = TcpListener::from(socket);
+    println!("{}", listener.local_addr()?);
+    Ok(listener)
 }
 
 /// This program in another role, which takes commands by lines and answers so.

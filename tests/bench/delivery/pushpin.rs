@@ -2,7 +2,7 @@
 //! that holds every response.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -145,8 +145,7 @@ impl System for Pushpin {
 
 /// The origin: says where it listens, and answers every request so that it is held.
 pub fn origin() -> io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?);
+    let listener = process::listen()?;
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || hold(&stream));
     }

@@ -106,6 +106,7 @@ impl Pollcast {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
             .args(["run", "-c"])
             .arg(&file)
+            .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
