@@ -12,8 +12,8 @@ use crate::event::MARK;
 use crate::member::Member;
 use crate::process::now;
 
-/// So many wait for their first bytes at once while a crowd gathers.
-const AT_ONCE: usize = 256;
+/// So many wait for their first bytes at once while a crowd gathers, where the server bears it.
+pub const AT_ONCE: usize = 256;
 /// Silence after which something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes taken by one read.
@@ -24,6 +24,8 @@ pub const READ: usize = 256 * 1024;
 pub struct Subscription {
     pub to: SocketAddr,
     pub path: String,
+    /// So many wait for their first bytes at once while a crowd gathers.
+    pub at_once: usize,
     pub transport: Transport,
     /// Lines for the head of an HTTP/1.1 request.
     pub headers: String,
@@ -118,14 +120,14 @@ impl Crowd {
     ///
     /// # Errors
     /// When a connection or an answer is not as it should be, or nothing more happens.
-    pub fn gather(&mut self, more: usize, at_once: bool) -> Result<(), String> {
+    pub fn gather(&mut self, more: usize, all_at_once: bool) -> Result<(), String> {
         let streams = self.subscription.transport.streams();
         let all = self.members.len() + more / streams;
         let wanted = all * streams;
-        let at_once = if at_once {
+        let at_once = if all_at_once {
             wanted
         } else {
-            AT_ONCE.max(streams)
+            self.subscription.at_once.max(streams)
         };
         self.members.reserve_exact(more / streams);
         self.tally.first_bytes.reserve(more / streams);

@@ -2,14 +2,54 @@
 //! same bytes to one socket after the other. Nothing can deliver with less.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use crate::crowd::Subscription;
 use crate::event;
-use crate::process;
+use crate::process::{self, Role, now};
+use crate::system::{Job, System, address, subscription};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
     cache-control: no-cache, no-transform\r\ntransfer-encoding: chunked\r\n\r\n";
+
+pub struct Floor {
+    role: Role,
+    address: SocketAddr,
+    job: Job,
+    published: Vec<(u32, u64)>,
+}
+
+impl Floor {
+    pub fn start(job: &Job) -> Self {
+        let mut role = Role::start("floor", &[]);
+        Self {
+            address: address(&role.answer()),
+            role,
+            job: job.clone(),
+            published: Vec::new(),
+        }
+    }
+}
+
+impl System for Floor {
+    fn subscription(&self) -> Subscription {
+        subscription(self.address, &self.job, None)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        vec![self.role.id()]
+    }
+
+    fn publish(&mut self, number: u32) {
+        self.role.command(&format!("{number} {}", self.job.size));
+        self.published.push((number, now()));
+    }
+
+    fn published(&mut self) -> Vec<(u32, u64)> {
+        std::mem::take(&mut self.published)
+    }
+}
 
 /// Says where it listens; then each line of the form `NUMBER SIZE` is an event.
 pub fn run() -> io::Result<()> {

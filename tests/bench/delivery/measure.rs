@@ -44,7 +44,40 @@ pub struct Latency {
     pub max: f64,
 }
 
+impl Seen {
+    /// The median of each figure by itself.
+    pub fn median(runs: &[Self]) -> Self {
+        let of = |figure: &dyn Fn(&Self) -> f64| median(runs.iter().map(figure));
+        Self {
+            accepted: of(&|seen| seen.accepted),
+            resident: of(&|seen| seen.resident),
+            kernel: of(&|seen| seen.kernel),
+            processor: of(&|seen| seen.processor),
+            latency: Latency::median(runs.iter().map(|seen| seen.latency)),
+            saturated: of(&|seen| seen.saturated),
+            payload: of(&|seen| seen.payload),
+        }
+    }
+}
+
+/// The one in the middle, or `NAN` of nothing.
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 impl Latency {
+    /// The median of each figure by itself.
+    pub fn median(runs: impl Iterator<Item = Self> + Clone) -> Self {
+        let of = |figure: fn(Self) -> f64| median(runs.clone().map(figure));
+        Self {
+            p50: of(|seen| seen.p50),
+            p99: of(|seen| seen.p99),
+            max: of(|seen| seen.max),
+        }
+    }
+
     /// Of nanoseconds.
     pub fn of(times: impl Iterator<Item = u64>) -> Self {
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");

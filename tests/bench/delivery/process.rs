@@ -37,13 +37,28 @@ pub fn processor_time(processes: &[u32]) -> u64 {
 
 /// Resident memory of these processes, in bytes.
 pub fn resident(processes: &[u32]) -> usize {
-    let of = |process: &u32| {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        kib.expect("a size").parse::<usize>().expect("a number") * 1024
-    };
-    processes.iter().map(of).sum()
+    processes
+        .iter()
+        .map(|process| status(*process, "VmRSS:"))
+        .sum()
+}
+
+/// The most that a process has had resident since [`forget_peak`], in bytes.
+pub fn peak(process: u32) -> usize {
+    status(process, "VmHWM:")
+}
+
+/// Lets a process's peak begin anew.
+pub fn forget_peak(process: u32) {
+    let file = format!("/proc/{process}/clear_refs");
+    fs::write(file, "5").expect("it is this user's process");
+}
+
+fn status(process: u32, name: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with(name));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.expect("a size").parse::<usize>().expect("a number") * 1024
 }
 
 /// What the kernel holds for sockets, open files and epoll, in bytes; `None` where it does not say.

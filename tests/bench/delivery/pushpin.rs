@@ -18,6 +18,9 @@ use crate::system::{Job, System, subscription};
 const HOLD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
     grip-hold: stream\r\ngrip-channel: feed\r\ncontent-length: 0\r\n\r\n";
 
+/// It answers 502 to some of those who come together in larger numbers.
+const AT_ONCE: usize = 16;
+
 pub struct Pushpin {
     server: Server,
     _origin: Role,
@@ -110,7 +113,10 @@ fn configuration(address: SocketAddr, control: SocketAddr, folder: &Path) -> Str
 
 impl System for Pushpin {
     fn subscription(&self) -> Subscription {
-        subscription(self.address, &self.job, None)
+        Subscription {
+            at_once: AT_ONCE,
+            ..subscription(self.address, &self.job, None)
+        }
     }
 
     fn processes(&self) -> Vec<u32> {
