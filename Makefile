@@ -5,11 +5,13 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= bodies pairs edits
 FUZZ_TOOLCHAIN ?= nightly
+# For `make bench-delivery`: how many runs the medians are of.
+BENCH_RUNS ?= 5
 
-.PHONY: help demo test check build bench-idle bench-diff fuzz clean
+.PHONY: help demo test check build bench-idle bench-diff bench-delivery fuzz clean
 
 help: ## List what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: ## Build pollcast and watch a made-up legacy API turn live in the browser
 	@tests/setup build
@@ -33,6 +35,10 @@ bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
 bench-diff: ## Measure patches, small and fast, beside other libraries (about ten minutes)
 	@tests/setup bench-diff
 	$(CARGO) bench --locked --bench diff
+
+bench-delivery: ## Measure delivery beside write(2), nchan and Pushpin (about half an hour)
+	@tests/setup bench-delivery
+	$(CARGO) bench --locked --bench delivery -- --runs $(BENCH_RUNS)
 
 fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each target
 	@tests/setup fuzz $(FUZZ_TOOLCHAIN)

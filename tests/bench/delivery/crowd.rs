@@ -16,6 +16,10 @@ use crate::process::now;
 pub const AT_ONCE: usize = 256;
 /// Silence after which something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest that one look for what has come may take.
+const LOOK: Duration = Duration::from_millis(100);
+/// So many connections are begun before what has come is read.
+const AT_A_TIME: usize = 32;
 /// Bytes taken by one read.
 pub const READ: usize = 256 * 1024;
 
@@ -133,11 +137,20 @@ impl Crowd {
         self.tally.first_bytes.reserve(more / streams);
         let mut progress = (self.ready, Instant::now());
         while self.ready < wanted {
-            while self.members.len() < all && self.members.len() * streams - self.ready < at_once {
+            for _ in 0..AT_A_TIME {
+                let is_full = self.members.len() * streams - self.ready >= at_once;
+                if is_full || self.members.len() == all {
+                    break;
+                }
                 let joined = self.join();
                 joined.map_err(|failure| format!("connecting: {failure}"))?;
             }
-            self.turn(Duration::from_millis(100))?;
+            let can_wait = self.members.len() == all;
+            self.turn(if can_wait {
+                LOOK
+            } else {
+                Duration::from_millis(1)
+            })?;
             if self.ready > progress.0 {
                 progress = (self.ready, Instant::now());
             } else if progress.1.elapsed() > PATIENCE {
@@ -169,7 +182,7 @@ impl Crowd {
     pub fn read_until(&mut self, delivered: u64) -> Result<(), String> {
         let mut progress = (self.tally.delivered, Instant::now());
         while self.tally.delivered < delivered {
-            self.turn(Duration::from_millis(100))?;
+            self.turn(LOOK)?;
             if self.tally.delivered > progress.0 {
                 progress = (self.tally.delivered, Instant::now());
             } else if progress.1.elapsed() > PATIENCE {

@@ -9,6 +9,8 @@ use crate::crowd::Crowd;
 use crate::process;
 use crate::system::{Job, System};
 
+/// Subscribers who come before anything is measured.
+const WARM_UP: usize = 256;
 /// Buffers of the connections' first moments are given back meanwhile.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Events at a pace that leaves time between them.
@@ -100,10 +102,12 @@ impl Latency {
 pub fn run(system: &mut dyn System, job: &Job) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let mut crowd = Crowd::new(system.subscription());
-    // What the first of all causes is not what each of many costs.
-    crowd.gather(job.transport.streams(), false)?;
+    // What the first cause, as the server's memory for as many requests as are under way at once,
+    // is not what each of many costs.
+    let first = WARM_UP.next_multiple_of(job.transport.streams());
+    crowd.gather(first, false)?;
     gather(system, &mut crowd, job, &mut seen)?;
-    let all = job.subscribers as u64 + job.transport.streams() as u64;
+    let all = (first + job.subscribers) as u64;
     let number = paced(system, &mut crowd, job, all, &mut seen)?;
     let number = saturated(system, &mut crowd, number, all, &mut seen)?;
     crowd.have_all(number)?;
@@ -116,7 +120,7 @@ fn gather(
     job: &Job,
     seen: &mut Seen,
 ) -> Result<(), String> {
-    crowd.read_for(SETTLE / 4)?;
+    crowd.read_for(SETTLE)?;
     let processes = system.processes();
     let measure = || (process::resident(&processes), process::kernel_memory());
     let (resident, kernel) = measure();

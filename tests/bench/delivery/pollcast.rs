@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
@@ -87,7 +87,7 @@ impl Proxy {
         let file = folder.path().join("pollcast.yaml");
         let configuration = configuration(upstream, transport, interval, folder.path());
         fs::write(&file, configuration).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        let mut child = Command::new(binary())
             .args(["run", "-c"])
             .arg(&file)
             .env("RUST_LOG", "warn")
@@ -107,7 +107,8 @@ impl Proxy {
             let file = fs::File::open(folder.path().join("log"));
             file.and_then(|mut file| file.read_to_string(&mut log))
                 .expect("its log");
-            return Err(format!("not there: {}", log.trim().replace('\n', "; ")));
+            let last = log.trim().lines().next_back().unwrap_or_default().trim();
+            return Err(format!("not there: {last}"));
         };
         Ok(Self {
             child,
@@ -120,6 +121,12 @@ impl Proxy {
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// The release binary, or another that the environment names.
+fn binary() -> PathBuf {
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_pollcast"));
+    std::env::var_os("POLLCAST_BINARY").map_or_else(built, PathBuf::from)
 }
 
 impl Drop for Proxy {

@@ -29,6 +29,10 @@ impl Publisher {
         panic!("nobody listens at {address}");
     }
 
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     pub fn send(&mut self, request: &str) {
         self.settle();
         self.is_owed = true;

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -57,8 +58,7 @@ impl Pushpin {
             .arg(format!("--logfile={}/log", folder.path().display()));
         let server = Server::start(&mut command);
         let publisher = Publisher::connect(control);
-        // The parts find each other one after the other; the listener may be the first of them.
-        Publisher::connect(address);
+        wait_for(address);
         Self {
             server,
             _origin: origin,
@@ -70,6 +70,22 @@ impl Pushpin {
             published: Vec::new(),
         }
     }
+}
+
+/// The parts find each other one after the other: until then there are other answers than 200.
+fn wait_for(address: SocketAddr) {
+    for _ in 0..100 {
+        let mut stream = Publisher::connect(address).into_stream();
+        let request = "GET /feed HTTP/1.1\r\nhost: bench\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut line = String::new();
+        let read = BufReader::new(&stream).read_line(&mut line);
+        if read.is_ok() && line.starts_with("HTTP/1.1 200 ") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("Pushpin was not ready within ten seconds");
 }
 
 /// The package's own, with its files in the folder, free ports, and limits that do not limit.
