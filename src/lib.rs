@@ -12,10 +12,10 @@
 //! | 2 | the client fetches, conditionally and within limits | `upstream::client` |
 //! | 3 | the answer is read, selected, compared and diffed | [`core::document`], [`core::json`], [`core::diff`] |
 //! | 4 | the change is given its id | [`backplane`] |
-//! | 5 | it enters the topic's log, and the topic wakes who waits | [`hub::Topic`], [`core::log`] |
-//! | 6 | each subscriber's cursor says which frame is next | [`core::cursor`] |
-//! | 7 | the frame is encoded in the subscriber's mode, once, on first need | `core::entry`, [`core::sse`] |
-//! | 8 | the writer writes the shared bytes to the socket | `gateway::writer` |
+//! | 5 | it enters the topic's log, and the topic wakes each shard of the writer once | [`hub::Topic`], [`core::log`] |
+//! | 6 | a cursor says which frame is next, the same for all who stand there | [`core::cursor`], `gateway::writer::crowd` |
+//! | 7 | the frame is encoded in their mode and compressed, once, on first need | `core::entry`, `core::chain`, [`core::sse`] |
+//! | 8 | the shard writes the shared bytes to one socket after the other | `gateway::writer::shard`, `gateway::writer::client` |
 //!
 //! The other way, a request becomes a subscriber in [`gateway`]: `negotiate` decides whether it is
 //! one, `subscribe` answers it, `detach` takes the connection out of Pingora, `forward` passes

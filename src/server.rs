@@ -149,14 +149,7 @@ impl Server {
         let admission = Arc::new(Admission::default());
         let hub = start_polling(&config, &registry)?;
         let metrics = gateway::Metrics::new(&registry);
-        let routes = config.routes.clone();
-        let gateway = Gateway::new(
-            Arc::clone(&hub),
-            routes,
-            metrics,
-            Arc::clone(&admission),
-            config.server.threads,
-        );
+        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, Arc::clone(&admission));
         let conf = Arc::new(ServerConf::default());
         let draining = watch::Sender::new(false);
         let admin_app = Admin::new(registry, Arc::clone(&hub), draining.subscribe());

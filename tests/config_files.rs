@@ -43,6 +43,10 @@ impl Surroundings for Fixed {
     fn parallelism(&self) -> usize {
         4
     }
+
+    fn open_files(&self) -> Option<u64> {
+        Some(1024)
+    }
 }
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {

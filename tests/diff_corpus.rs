@@ -1,15 +1,15 @@
 //! Real polls: every patch turns the one document into the next, and is small; what is taken for
 //! noise is.
 //!
-//! Reads `*.ndjson.zst` in `$POLLCAST_CORPUS`: one `{"at": …, "body": "…"}` a line, oldest first.
+mod recorded;
 
-use std::fs;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pollcast::core::diff::{self, Memory};
 use pollcast::core::document::{Document, View};
 use pollcast::core::json::{Json, Patch, Rules, Tape, parse};
+
+use recorded::{bodies, files, name, say};
 
 /// Pairs looked at per file; enough to see, few enough for a debug build.
 const PAIRS: usize = 40;
@@ -54,32 +54,6 @@ fn noise_in_recorded_polls_is_what_really_changes_each_time() {
     }
 }
 
-/// The recorded polls; none where nothing says where they are.
-fn files() -> Vec<PathBuf> {
-    let Some(folder) = std::env::var_os("POLLCAST_CORPUS") else {
-        say("skipped: POLLCAST_CORPUS is not set");
-        return Vec::new();
-    };
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .expect("POLLCAST_CORPUS names a folder")
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.to_string_lossy().ends_with(".ndjson.zst"))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "no *.ndjson.zst in {folder:?}");
-    files
-}
-
-fn name(file: &Path) -> String {
-    file.file_name().unwrap().to_string_lossy().into_owned()
-}
-
-/// Past the test harness, which shows what a test prints only if it fails.
-fn say(line: &str) {
-    let line = format!("{line}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
 /// The array key of a file, and the most that its patches may be, in percent.
 fn expectation(name: &str) -> (Option<&'static str>, f64) {
     match name {
@@ -122,18 +96,4 @@ fn documents(file: &Path, count: usize) -> Vec<Json> {
         .filter_map(|body| parse(body.as_bytes()).ok())
         .take(count)
         .collect()
-}
-
-/// The bodies as they were answered.
-fn bodies(file: &Path) -> Vec<String> {
-    let mut decoder = zstd::Decoder::new(fs::File::open(file).unwrap()).unwrap();
-    decoder.window_log_max(27).unwrap();
-    let mut lines = Vec::new();
-    decoder.read_to_end(&mut lines).unwrap();
-    let lines = lines.split(|byte| *byte == b'\n');
-    let body = |line: &[u8]| {
-        let line: serde_json::Value = serde_json::from_slice(line).unwrap();
-        line["body"].as_str().unwrap().to_owned()
-    };
-    lines.filter(|line| !line.is_empty()).map(body).collect()
 }

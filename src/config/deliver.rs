@@ -7,9 +7,10 @@ use url::Url;
 
 use super::events::{event_name, named, same};
 use super::keys::{CORS, HEARTBEAT};
+use super::limits;
 use super::section::Section;
 use super::sheet::Node;
-use super::{Cors, Deliver, Events, Heartbeat};
+use super::{Compression, Cors, Deliver, Events, Heartbeat};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,8 +30,30 @@ pub(super) fn deliver(section: &Section<'_>, events: &Events) -> Deliver {
         max_lifetime: section
             .find("max_lifetime")
             .and_then(|node| node.duration(SECOND)),
+        max_subscribers: limits::subscribers(section, "max_subscribers"),
         end_after: duration("end_after", Duration::ZERO, SECOND * 30),
+        compression: compression(section),
         cors: cors(&section.section("cors", &CORS)),
+    }
+}
+
+fn compression(section: &Section<'_>) -> Compression {
+    let Some(node) = section.find("compression") else {
+        return Compression::Gzip;
+    };
+    let Some(scalar) = node.text() else {
+        return Compression::Gzip;
+    };
+    match scalar.text.as_str() {
+        "off" => Compression::Off,
+        "gzip" => Compression::Gzip,
+        _ => {
+            node.problem(
+                format!("{} is no way to compress", scalar.shown()),
+                "write `gzip` or `off`",
+            );
+            Compression::Gzip
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use rustix::process::{Resource, getrlimit};
+
 /// What a configuration may ask of the machine that it is read on.
 pub trait Surroundings {
     /// The value of an environment variable, if it is set.
@@ -21,6 +23,9 @@ pub trait Surroundings {
 
     /// How many threads can run at once; the meaning of `threads: auto`.
     fn parallelism(&self) -> usize;
+
+    /// How many files and sockets this process may have open, at the most; `None` if any number.
+    fn open_files(&self) -> Option<u64>;
 }
 
 /// The surroundings of this process.
@@ -62,6 +67,10 @@ impl Surroundings for System {
 
     fn parallelism(&self) -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    fn open_files(&self) -> Option<u64> {
+        getrlimit(Resource::Nofile).maximum
     }
 }
 
@@ -191,6 +200,10 @@ pub(super) mod tests {
 
         fn parallelism(&self) -> usize {
             4
+        }
+
+        fn open_files(&self) -> Option<u64> {
+            Some(1024)
         }
     }
 

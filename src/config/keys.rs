@@ -26,7 +26,8 @@ macro_rules! sections {
 
 sections! {
     TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane", "export"];
-    SERVER at "server": ["listen", "threads", "drain"] later [];
+    SERVER at "server": ["listen", "threads", "drain", "limits", "trusted_proxies"] later [];
+    LIMITS at "server.limits": ["subscribers", "subscribers_per_client"] later [];
     ADMIN at "admin": ["listen"] later [];
     UPSTREAM at "upstreams.NAME": ["url", "headers"]
         later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
@@ -42,8 +43,10 @@ sections! {
     ] later [];
     HISTORY at "feeds[].events.history": ["events", "bytes"] later [];
     DELIVER at "feeds[].deliver":
-        ["retry", "heartbeat", "write_timeout", "max_lifetime", "end_after", "cors"]
-        later ["compression"];
+        [
+            "retry", "heartbeat", "write_timeout", "max_lifetime", "max_subscribers", "end_after",
+            "compression", "cors"
+        ] later [];
     HEARTBEAT at "feeds[].deliver.heartbeat": ["every", "event"] later [];
     CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
     ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `limits`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
@@ -21,6 +21,7 @@ mod feed;
 mod headers;
 mod ignore;
 mod keys;
+mod limits;
 mod load;
 mod place;
 mod problem;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
 
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
@@ -72,6 +74,20 @@ pub struct Server {
     pub threads: usize,
     /// Time to end streams and finish pass-through after SIGTERM or SIGINT.
     pub drain: Duration,
+    /// How many may be served at once.
+    pub limits: Limits,
+    /// Whose word is taken for where a request comes from, in `X-Forwarded-For`. No network of
+    /// version 6 covers mapped addresses of version 4: those are written as version 4.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How many may be served at once; any number where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Subscribers of all feeds together; at least one.
+    pub subscribers: Option<usize>,
+    /// Subscribers of one client address, of all feeds together; at least one.
+    pub subscribers_per_client: Option<usize>,
 }
 
 /// The private listener.
@@ -185,10 +201,23 @@ pub struct Deliver {
     /// How long a stream may last before its client is asked to come back, before jitter; for ever
     /// if none.
     pub max_lifetime: Option<Duration>,
+    /// How many may subscribe at once; any number if none.
+    pub max_subscribers: Option<usize>,
     /// How long 401, 403 or 404 must last before a running stream ends.
     pub end_after: Duration,
+    /// How a stream is compressed for clients that take it so.
+    pub compression: Compression,
     /// Which other origins may read the stream.
     pub cors: Cors,
+}
+
+/// How streams are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    Off,
+    /// With gzip, each event once for all its subscribers.
+    Gzip,
 }
 
 /// The sign of life on a quiet stream.

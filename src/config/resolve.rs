@@ -12,6 +12,7 @@ use serde_yaml::Value;
 use super::feed::feeds;
 use super::headers::{Sent, headers};
 use super::keys::{ADMIN, ROUTE, SERVER, TOP};
+use super::limits;
 use super::section::Section;
 use super::sheet::{Node, Sheet};
 use super::upstream::Upstreams;
@@ -25,6 +26,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let admin = admin(&top, &server.listen);
     let upstreams = Upstreams::read(&top);
     let feeds = feeds(&top, &upstreams);
+    limits::warn_of_unreachable(&top, &server.limits, &feeds);
     let routes = routes(&top, &upstreams);
     if feeds.is_empty() && routes.is_empty() && !sheet.is_spoilt() {
         root.problem(
@@ -58,6 +60,8 @@ fn server(section: &Section<'_>) -> Server {
             .find("drain")
             .and_then(|node| node.duration(Duration::ZERO))
             .unwrap_or(Duration::from_secs(5)),
+        limits: limits::limits(section),
+        trusted_proxies: limits::trusted_proxies(section),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::expand::tests::Fixed;
-use super::{Config, Idle, Warning};
+use super::{Config, Idle, Limits, Warning};
 use crate::core::event::{Mode, Names};
 
 fn parsed(text: &str) -> (Config, Vec<String>) {
@@ -76,7 +76,11 @@ fn the_full_example_differs_from_the_defaults_only_where_it_says_so() {
     let (full, _) = parsed(include_str!("../../config/full.yaml"));
     let (plain, _) = one_feed("");
     let (full_feed, plain_feed) = (&full.feeds[0], &plain.feeds[0]);
-    assert_eq!((full.server, full.admin), (plain.server, plain.admin));
+    let server = |config: &Config| {
+        let server = &config.server;
+        (server.listen.clone(), server.threads, server.drain)
+    };
+    assert_eq!((server(&full), &full.admin), (server(&plain), &plain.admin));
     assert_eq!(full_feed.poll, plain_feed.poll);
     let (full_events, plain_events) = (&full_feed.events, &plain_feed.events);
     assert_eq!(full_events.mode, plain_events.mode);
@@ -247,4 +251,38 @@ fn an_argument_is_shown_as_it_was_given() {
             .to_string()
             .starts_with("--feed: \"a$b\" is no path")
     );
+}
+
+#[test]
+fn without_limits_anybody_may_come_and_nobody_is_believed() {
+    let (config, _) = one_feed("");
+    assert_eq!(config.server.limits, Limits::default());
+    assert!(config.server.trusted_proxies.is_empty());
+    assert_eq!(config.feeds[0].deliver.max_subscribers, None);
+}
+
+#[test]
+fn limits_that_are_never_reached_are_warned_of() {
+    let warnings = |server: &str, feed: &str| {
+        parsed(&format!(
+            "server: {{{server}}}\nupstreams: {{a: {{url: 'http://a'}}}}\n\
+             feeds: [{{path: /f, upstream: a{feed}}}]"
+        ))
+        .1
+    };
+    // There are 1024 descriptors, and pollcast needs some itself.
+    let told = warnings("limits: {subscribers: 1000}", "");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("server.limits.subscribers (line 1): over HTTP/1.1"));
+    assert!(warnings("limits: {subscribers: 900}", "").is_empty());
+    let told = warnings("", ", deliver: {max_subscribers: 5000}");
+    assert!(told[0].starts_with("feeds[0].deliver.max_subscribers (line 3): over"));
+
+    let limits = "limits: {subscribers: 10, subscribers_per_client: 11}";
+    let told = warnings(limits, ", deliver: {max_subscribers: 12}");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("server.limits.subscribers_per_client (line 1): no client"));
+    assert!(told[1].starts_with("feeds[0] (line 3): `deliver.max_subscribers` is more"));
+    let told = warnings("trusted_proxies: ['::/0']", "");
+    assert!(told[0].starts_with("server.trusted_proxies[0] (line 1): everybody is trusted"));
 }

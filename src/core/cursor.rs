@@ -9,13 +9,16 @@ use std::sync::Arc;
 use super::event::{Mode, ResetReason, State};
 use super::id::EventId;
 use super::log::Log;
-use super::sse::{Frame, Kind};
+use super::sse::{Coding, Frame, Kind};
 
 /// A place in a log and what the client was told so far. It holds no event. Readers whose cursors
 /// are equal get the same frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     mode: Mode,
+    coding: Coding,
+    /// Whether the last that the client got was the newest block of the mode's gzip chain.
+    is_in_chain: bool,
     /// Sequence of the newest event that the client has.
     sequence: u64,
     reset: Option<ResetReason>,
@@ -63,7 +66,7 @@ pub struct Notice {
 
 impl Cursor {
     /// Places a new reader. `last_id` is what the client sent as its last event id, if anything.
-    pub fn open(log: &Log, mode: Mode, last_id: Option<&[u8]>) -> (Self, Opening) {
+    pub fn open(log: &Log, mode: Mode, coding: Coding, last_id: Option<&[u8]>) -> (Self, Opening) {
         let opening = match last_id {
             None => Opening::Fresh,
             Some(text) => resume(log, mode, text),
@@ -80,6 +83,8 @@ impl Cursor {
         };
         let cursor = Self {
             mode,
+            coding,
+            is_in_chain: false,
             sequence,
             reset,
             reset_told: false,
@@ -92,6 +97,31 @@ impl Cursor {
 
     /// The next frame for this client, or `None` when it is up to date.
     pub fn next(&mut self, log: &mut Log, notice: Option<&Notice>) -> Option<Arc<Frame>> {
+        let was_in_chain = std::mem::take(&mut self.is_in_chain);
+        let (was_at, was_due) = (self.sequence, self.snapshot_due);
+        let frame = self.next_frame(log, notice);
+        match &frame {
+            None => self.is_in_chain = was_in_chain,
+            // Just the next event, as everyone gets it who has all before.
+            Some(_) if self.coding == Coding::Gzip && !was_due && self.sequence == was_at + 1 => {
+                if let Some((chained, begins)) = log.chained(self.mode, self.sequence)
+                    && (begins || was_in_chain)
+                {
+                    self.is_in_chain = true;
+                    return Some(chained);
+                }
+            }
+            Some(_) => {}
+        }
+        frame
+    }
+
+    /// The client got something that is not from here, such as a sign of life.
+    pub fn interrupted(&mut self) {
+        self.is_in_chain = false;
+    }
+
+    fn next_frame(&mut self, log: &mut Log, notice: Option<&Notice>) -> Option<Arc<Frame>> {
         if !self.snapshot_due && !log.reaches(self.sequence) {
             self.reset = Some(ResetReason::Lagged);
             self.snapshot_due = true;
@@ -205,7 +235,8 @@ mod tests {
             (7, Opening::Reset(ResetReason::UnknownId), 0),
         ] {
             let id = format!("{}-{sequence}", log.epoch());
-            let (mut cursor, opened) = Cursor::open(&log, Mode::Patch, Some(id.as_bytes()));
+            let (mut cursor, opened) =
+                Cursor::open(&log, Mode::Patch, Coding::Identity, Some(id.as_bytes()));
             while cursor.next(&mut log, None).is_some() {}
             let losses = cursor.take_losses();
             assert_eq!(

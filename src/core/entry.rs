@@ -86,6 +86,12 @@ impl Entry {
         [self.patch, self.merge, self.items].into_iter().flatten()
     }
 
+    /// Bytes that its compressed forms take.
+    pub(super) fn zipped_len(&self) -> usize {
+        let forms = [&self.patch, &self.merge, &self.items];
+        forms.into_iter().flatten().map(Payload::zipped_len).sum()
+    }
+
     /// Bytes that it takes in the log.
     pub(super) fn cost(&self) -> usize {
         self.cost
@@ -101,6 +107,13 @@ impl Payload {
         match self {
             Payload::Frame(frame) => Arc::clone(frame),
             Payload::Data(_) => unreachable!("invariant: the data was just framed"),
+        }
+    }
+
+    fn zipped_len(&self) -> usize {
+        match self {
+            Payload::Data(_) => 0,
+            Payload::Frame(frame) => frame.zipped_len(),
         }
     }
 

@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
+use super::chain::Chain;
 use super::change::Change;
 use super::entry::{Entry, Payload};
 use super::event::{Mode, Names};
 use super::id::{Epoch, EventId};
-use super::sse::Frame;
+use super::sse::{Coding, Frame, gzip};
 
 /// How much a log may keep for resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Log {
     bytes: usize,
     /// Frames that left the log while a reader was still sending them.
     pinned: Vec<Weak<Frame>>,
+    /// For those who are caught up and compress, by mode.
+    chains: [Option<Chain>; Mode::ALL.len()],
 }
 
 impl Log {
@@ -52,45 +55,51 @@ impl Log {
             entries: VecDeque::new(),
             bytes: 0,
             pinned: Vec::new(),
+            chains: [const { None }; Mode::ALL.len()],
         }
     }
 
     /// Adds the next event. Returns its id.
     pub fn append(&mut self, change: Change) -> EventId {
         let (document, entry) = Entry::split(change);
-        if let Some(old) = self.document.replace(document) {
-            self.retire(old);
+        if let Some(Payload::Frame(old)) = self.document.replace(document) {
+            retire(&mut self.pinned, old);
         }
         self.bytes += entry.cost();
         self.entries.push_back(entry);
+        for slot in &mut self.chains {
+            if let Some(idle) = slot.take_if(|chain| chain.newest() < self.newest) {
+                for frame in idle.into_frames() {
+                    retire(&mut self.pinned, frame);
+                }
+            }
+        }
         self.newest += 1;
         self.trim();
         self.id(self.newest)
     }
 
     fn trim(&mut self) {
-        let mut pinned = self.pinned_bytes();
+        // What comes on top: frames that readers pin, and what was compressed for somebody.
+        let chained: usize = self.chains.iter().flatten().map(Chain::size).sum();
+        let mut extra = self.pinned_bytes() + self.zipped_bytes() + chained;
         while self.entries.len() > 1
-            && (self.entries.len() > self.bounds.events || self.bytes + pinned > self.bounds.bytes)
+            && (self.entries.len() > self.bounds.events || self.bytes + extra > self.bounds.bytes)
         {
             if let Some(entry) = self.entries.pop_front() {
                 self.bytes -= entry.cost();
+                extra -= entry.zipped_len();
                 for form in entry.into_forms() {
-                    pinned += self.retire(form);
+                    if let Payload::Frame(frame) = form {
+                        extra += retire(&mut self.pinned, frame);
+                    }
                 }
             }
         }
     }
 
-    /// Lets go of an event. Returns the bytes that a reader still pins.
-    fn retire(&mut self, payload: Payload) -> usize {
-        match payload {
-            Payload::Frame(frame) if Arc::strong_count(&frame) > 1 => {
-                self.pinned.push(Arc::downgrade(&frame));
-                frame.size()
-            }
-            _ => 0,
-        }
+    fn zipped_bytes(&self) -> usize {
+        self.entries.iter().map(Entry::zipped_len).sum()
     }
 
     fn pinned_bytes(&mut self) -> usize {
@@ -119,6 +128,30 @@ impl Log {
         let entry = self.entries.get_mut(usize::try_from(index).ok()?)?;
         let payload = entry.form_mut(mode)?;
         Some(payload.frame(&self.names, id))
+    }
+
+    /// The event with this sequence as a block of its mode's gzip chain, and whether a chain begins
+    /// with it; `None` where there is no such block, as for a reader far behind.
+    pub fn chained(&mut self, mode: Mode, sequence: u64) -> Option<(Arc<Frame>, bool)> {
+        let slot = mode as usize;
+        if let Some(chain) = &self.chains[slot] {
+            if let Some(block) = chain.block(sequence) {
+                return Some(block);
+            }
+            if sequence != chain.newest() + 1 && sequence != self.newest {
+                return None;
+            }
+        }
+        let frame = match self.change(mode, sequence) {
+            None if sequence == self.newest => self.snapshot(),
+            frame => frame,
+        };
+        let frame =
+            frame.filter(|frame| frame.payload_len(Coding::Identity) <= gzip::MAX_CHAINED)?;
+        let chain = self.chains[slot].get_or_insert_default();
+        Some(chain.push(&frame, sequence, |old| {
+            retire(&mut self.pinned, old);
+        }))
     }
 
     /// Whether the change with this sequence is here in the form of this mode.
@@ -178,7 +211,7 @@ impl Log {
 
     /// Events kept, and the bytes they cost.
     pub fn held(&self) -> (usize, usize) {
-        (self.entries.len(), self.bytes)
+        (self.entries.len(), self.bytes + self.zipped_bytes())
     }
 
     /// Sequence of the oldest event kept; one past the newest where there is none.
@@ -192,4 +225,13 @@ impl Log {
             sequence,
         }
     }
+}
+
+/// Lets go of a frame. Returns the bytes that a reader still pins.
+fn retire(pinned: &mut Vec<Weak<Frame>>, frame: Arc<Frame>) -> usize {
+    if Arc::strong_count(&frame) == 1 {
+        return 0;
+    }
+    pinned.push(Arc::downgrade(&frame));
+    frame.size()
 }

@@ -81,6 +81,12 @@ pub fn peer(upstream: &Upstream, address: SocketAddr, open_ended: bool) -> HttpP
     peer
 }
 
+/// Drops what a client says of hops before itself, whose word is not taken.
+pub fn forget_hops(request: &mut RequestHeader) {
+    request.remove_header("x-forwarded-for");
+    request.remove_header("forwarded");
+}
+
 /// Makes the client's request one for the upstream: its path, its `Host`, and where the request
 /// came from (RFC 7239 and the older `X-Forwarded-*`). What a client claims of itself in
 /// `X-Forwarded-Host` and `X-Forwarded-Proto` is replaced; the lists of hops are continued.

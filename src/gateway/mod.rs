@@ -5,13 +5,16 @@
 //! and never keeps a subscriber's request alive: the response is detached and the writers own it.
 
 mod admission;
+mod client;
 mod cors;
 mod detach;
 mod forward;
 mod metrics;
 mod negotiate;
+mod overload;
 mod problem;
 mod routes;
+mod seats;
 mod subscribe;
 mod writer;
 
@@ -30,11 +33,13 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{error, warn};
 
 pub use admission::Admission;
+use client::{Client, Trusted};
 pub use metrics::Metrics;
 use routes::{Destination, Routes};
+use seats::Seats;
 use writer::Writers;
 
-use crate::config::Route;
+use crate::config::Config;
 use crate::hub::Hub;
 
 /// How long a client may take to read a small answer of our own.
@@ -52,6 +57,8 @@ pub struct Gateway {
     writers: Writers,
     metrics: Metrics,
     admission: Arc<Admission>,
+    seats: Arc<Seats>,
+    trusted: Trusted,
 }
 
 /// One request's way through the gateway.
@@ -66,23 +73,36 @@ pub struct Context {
 }
 
 impl Gateway {
-    /// A gateway to these topics and routes, behind this door, whose writers keep so many threads
-    /// busy. To be called inside a runtime.
+    /// A gateway to these topics and the configured routes, behind this door. To be called inside a
+    /// runtime.
     pub fn new(
         hub: Arc<Hub>,
-        routes: Vec<Arc<Route>>,
+        config: &Config,
         metrics: Metrics,
         admission: Arc<Admission>,
-        threads: usize,
     ) -> Self {
         Self {
-            routes: Routes::new(routes),
-            writers: Writers::new(threads, admission.tracker()),
+            routes: Routes::new(config.routes.clone()),
+            seats: Seats::new(config.server.limits.clone()),
+            trusted: Trusted::new(config.server.trusted_proxies.clone()),
+            writers: Writers::new(config.server.threads, admission.tracker()),
             hub,
             metrics,
             admission,
         }
     }
+
+    /// Whose request it is, if the connection has an address at all.
+    fn client(&self, session: &Session) -> Option<Client> {
+        let peer = peer(session)?.ip();
+        let headers = &session.req_header().headers;
+        Some(self.trusted.client(peer, headers).into())
+    }
+}
+
+/// The other end of the connection.
+fn peer(session: &Session) -> Option<SocketAddr> {
+    session.client_addr()?.as_inet().copied()
 }
 
 #[async_trait]
@@ -183,10 +203,10 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let client = session
-            .client_addr()
-            .and_then(|addr| addr.as_inet())
-            .copied();
+        let client = peer(session);
+        if client.is_some_and(|client| self.trusted.disbelieves(client.ip())) {
+            forward::forget_hops(request);
+        }
         match &ctx.destination {
             Some(destination) => forward::rewrite(request, destination, client),
             None => Ok(()),

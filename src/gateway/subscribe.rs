@@ -11,9 +11,10 @@ use super::cors::{self, Headers};
 use super::detach::detach;
 use super::negotiate::Wishes;
 use super::writer::{Delivery, retry};
-use super::{Gateway, problem};
+use super::{Gateway, negotiate, overload, peer, problem};
+use crate::config::{Compression, Feed};
 use crate::core::health::Denial;
-use crate::core::sse::Framing;
+use crate::core::sse::{Coding, Frame, Framing, Wire};
 use crate::hub::{Topic, Warmth};
 
 impl Gateway {
@@ -39,33 +40,42 @@ impl Gateway {
         if session.req_header().method == Method::HEAD {
             return head_only(session, topic, &headers).await;
         }
+        let seat = match self.seats.take(feed, self.client(session)) {
+            Ok(seat) => seat,
+            Err(full) => {
+                self.metrics.refused(&feed.path, full.reason());
+                return overload::refuse(session, full, feed, &headers).await;
+            }
+        };
         let demand = topic.demand(mode);
         match topic.warm(feed.poll.timeout).await {
             Warmth::Ready => {}
             Warmth::Denied(denial) => {
+                // Free before the answer is out: whoever reads it may ask again at once.
+                drop(seat);
                 self.metrics.refused(&feed.path, denial.reason());
                 return refuse(session, denial, &headers).await;
             }
             Warmth::Draining => {
                 self.metrics.refused(&feed.path, "draining");
-                return come_back(session, topic, &headers).await;
+                return come_back(session, feed, &retry(feed.deliver.retry), &headers).await;
             }
         }
-        let framing = framing(session);
+        let wire = Wire {
+            framing: framing(session),
+            coding: coding(feed, session),
+        };
         session.set_keepalive(None);
-        session
-            .write_response_header(Box::new(stream_head(&headers, Some(framing))?), false)
-            .await?;
+        let head = stream_head(feed, &headers, wire)?;
+        session.write_response_header(Box::new(head), false).await?;
         let protocol = protocol(session.req_header().version);
-        let peer = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .copied();
+        let peer = peer(session);
         let transport = detach(session).await?;
         let delivery = Delivery {
-            subscription: topic.subscribe(demand, wishes.last_id.as_deref()),
+            subscription: topic.subscribe(demand, wire.coding, wishes.last_id.as_deref()),
             transport,
-            framing,
+            wire,
+            seat,
             connection: self.metrics.opened(feed, protocol),
         };
         self.writers.adopt(delivery, peer);
@@ -76,7 +86,15 @@ impl Gateway {
 fn framing(session: &Session) -> Framing {
     match session.req_header().version {
         Version::HTTP_11 => Framing::Chunked,
-        _ => Framing::CloseDelimited,
+        _ => Framing::Bare,
+    }
+}
+
+/// How a stream of this feed is compressed for this client.
+fn coding(feed: &Feed, session: &Session) -> Coding {
+    match feed.deliver.compression {
+        Compression::Gzip => negotiate::coding(&session.req_header().headers),
+        Compression::Off => Coding::Identity,
     }
 }
 
@@ -90,15 +108,21 @@ fn protocol(version: Version) -> &'static str {
 
 /// The head of an event stream; nothing between here and the client may store, transform or
 /// buffer it.
-fn stream_head(headers: &Headers, framing: Option<Framing>) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(200, Some(headers.len() + 6))?;
+fn stream_head(feed: &Feed, headers: &Headers, wire: Wire) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(200, Some(headers.len() + 7))?;
     head.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
     head.insert_header(header::CACHE_CONTROL, "no-cache, no-transform")?;
     head.insert_header("x-accel-buffering", "no")?;
     for (name, value) in headers {
         head.insert_header(name, value.clone())?;
     }
-    if framing == Some(Framing::Chunked) {
+    if feed.deliver.compression == Compression::Gzip {
+        head.append_header(header::VARY, "accept-encoding")?;
+    }
+    if wire.coding == Coding::Gzip {
+        head.insert_header(header::CONTENT_ENCODING, "gzip")?;
+    }
+    if wire.framing == Framing::Chunked {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     Ok(head)
@@ -108,7 +132,11 @@ async fn head_only(session: &mut Session, topic: &Topic, headers: &Headers) -> R
     match topic.ended() {
         Some(denial) => refuse(session, denial, headers).await,
         None => {
-            let head = stream_head(headers, None)?;
+            let wire = Wire {
+                framing: Framing::Bare,
+                coding: coding(topic.feed(), session),
+            };
+            let head = stream_head(topic.feed(), headers, wire)?;
             session.write_response_header(Box::new(head), true).await
         }
     }
@@ -131,12 +159,19 @@ async fn refuse(session: &mut Session, denial: Denial, headers: &Headers) -> Res
 }
 
 /// A stream that only says when to try again: EventSource gives up for ever on any error status.
-async fn come_back(session: &mut Session, topic: &Topic, headers: &Headers) -> Result<()> {
-    let framing = framing(session);
+pub(super) async fn come_back(
+    session: &mut Session,
+    feed: &Feed,
+    retry: &Frame,
+    headers: &Headers,
+) -> Result<()> {
+    let wire = Wire {
+        framing: framing(session),
+        coding: Coding::Identity,
+    };
     session.set_keepalive(None);
-    let head = stream_head(headers, Some(framing))?;
+    let head = stream_head(feed, headers, wire)?;
     session.write_response_header(Box::new(head), false).await?;
-    let frame = retry(topic.feed().deliver.retry);
-    let body = frame.bytes(Framing::CloseDelimited);
+    let body = retry.bytes(Wire::PLAIN);
     session.write_response_body(Some(body), true).await
 }

@@ -19,7 +19,7 @@ use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
 use crate::core::json::Pattern;
 use crate::core::log::Log;
-use crate::core::sse::{Frame, Kind};
+use crate::core::sse::{Coding, Frame, Kind};
 
 /// At most so much is due at once, so that a reader who missed much shares the writer's time with
 /// the others; a single frame may be larger.
@@ -184,8 +184,13 @@ impl Topic {
 
     /// Places a subscriber, in the mode that it demands. Nothing published from now on can pass it
     /// by.
-    pub fn subscribe(&self, demand: Demand, last_id: Option<&[u8]>) -> Subscription {
-        let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), last_id);
+    pub fn subscribe(
+        &self,
+        demand: Demand,
+        coding: Coding,
+        last_id: Option<&[u8]>,
+    ) -> Subscription {
+        let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), coding, last_id);
         self.metrics.opened(opening);
         Subscription::new(demand, cursor)
     }

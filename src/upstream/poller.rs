@@ -340,7 +340,7 @@ mod tests {
     use crate::config::{Config, System};
     use crate::core::event::Mode;
     use crate::core::id::{Epoch, EventId};
-    use crate::core::sse::{Framing, Kind};
+    use crate::core::sse::{Coding, Kind, Wire};
     use crate::hub;
     use crate::metrics::Registry;
     use crate::upstream;
@@ -395,20 +395,20 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_poller_that_crashes_is_started_again_and_its_feed_is_stale_meanwhile() {
         let topic = trapped(&serve_counter());
-        let subscription = topic.subscribe(topic.demand(Mode::Patch), None);
+        let subscription = topic.subscribe(topic.demand(Mode::Patch), Coding::Identity, None);
         let mut cursor = subscription.cursor;
         let story = async {
             let (mut snapshots, mut stale) = (0, 0);
             while snapshots < 2 {
                 let due = topic.due(cursor);
                 for frame in &due.frames {
-                    let bytes = frame.bytes(Framing::CloseDelimited);
+                    let bytes = frame.bytes(Wire::PLAIN);
                     let text = String::from_utf8_lossy(&bytes);
                     snapshots += usize::from(frame.kind() == Kind::Snapshot);
                     stale += usize::from(text.contains("pollcast failed to read the answer"));
                 }
                 cursor = due.after;
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
             }
             stale
         };

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::client::{Block, raw, subscribe};
+use crate::support::client::{Block, raw, resume, subscribe};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::upstream::Upstream;
@@ -83,6 +83,52 @@ fn who_left_is_noticed_without_any_event() {
     let broken = proxy.metric("pollcast_connections_closed_total", &["connection_broken"]);
     assert!((left + broken - 6.0).abs() < 0.1, "{left} {broken}");
     nobody_panicked(&proxy);
+}
+
+#[test]
+fn a_client_that_has_closed_its_own_end_reads_on() {
+    let (upstream, document) = Upstream::with_document("[0]");
+    let proxy = Proxy::with_feed(&upstream.url(), ", deliver: { heartbeat: 2s }");
+    let mut stream = subscribe(proxy.address(), "/feed?mode=snapshot");
+    stream.stream().shutdown(Shutdown::Write).expect("open");
+    stream.expect("snapshot");
+    for number in 1..4 {
+        // It is written to, to see whether it is still there.
+        assert_eq!(stream.block(), Some(Block::Comment));
+        *document.lock().unwrap() = format!("[{number}]");
+        assert_eq!(
+            stream.event().expect("an event").data,
+            format!("[{number}]")
+        );
+    }
+    assert!((open(&proxy) - 1.0).abs() < 0.1);
+    drop(stream);
+    eventually("it is gone", || open(&proxy) < 0.1);
+}
+
+#[test]
+fn a_stream_that_has_lasted_long_enough_ends_properly_and_is_resumed_without_a_loss() {
+    let (upstream, document) = Upstream::with_document("[0]");
+    let proxy = Proxy::with_feed(&upstream.url(), ", deliver: { max_lifetime: 1s }");
+    let mut last = subscribe(proxy.address(), "/feed?mode=snapshot")
+        .expect("snapshot")
+        .id;
+    for number in 1..4 {
+        let mut stream = resume(
+            proxy.address(),
+            "/feed?mode=snapshot",
+            &last.expect("an id"),
+        );
+        assert!(matches!(stream.block(), Some(Block::Retry(_))));
+        *document.lock().unwrap() = format!("[{number}]");
+        let event = stream.event().expect("an event");
+        assert_eq!(event.data, format!("[{number}]"));
+        last = event.id;
+        assert!(matches!(stream.block(), Some(Block::Retry(_))));
+        assert_eq!(stream.block(), None, "the body ends as it should");
+    }
+    let ended = || proxy.metric("pollcast_connections_closed_total", &["max_lifetime"]);
+    eventually("they are counted", || ended() >= 3.0);
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod command_line;
 mod delivery;
 mod end;
 mod evolution;
+mod hostile_clients;
+mod limits;
 mod modes;
 mod negotiation;
 mod noise;

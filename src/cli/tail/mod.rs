@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use reqwest::Url;
 
 use self::parser::Parser;
@@ -128,7 +128,10 @@ async fn connection(
     parser: &mut Parser,
     printer: &mut Printer,
 ) -> Result<Outcome, TailError> {
-    let mut request = client.get(url.clone()).header(ACCEPT, "text/event-stream");
+    let mut request = client
+        .get(url.clone())
+        .header(ACCEPT, "text/event-stream")
+        .header(CACHE_CONTROL, "no-cache");
     if !parser.last_id().is_empty() {
         request = request.header("last-event-id", parser.last_id());
     }

@@ -1,8 +1,10 @@
 //! The log and its cursors against a naive model, under random operations.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
 use crate::core::change::{Change, ItemEvent};
@@ -10,7 +12,8 @@ use crate::core::cursor::{Cursor, Notice, Opening};
 use crate::core::event::{ItemKind, Mode, Names, ResetReason, State};
 use crate::core::id::{Epoch, EventId};
 use crate::core::log::{Bounds, Log};
-use crate::core::sse::{Frame, Framing, Kind};
+use crate::core::sse::gzip::{self, Checksum};
+use crate::core::sse::{Coding, Frame, Kind, Wire};
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -80,6 +83,41 @@ struct Reader {
     /// `reset` was the last event.
     reset: bool,
     frames: Vec<Arc<Frame>>,
+    coding: Coding,
+    /// What it got, and the same compressed.
+    plain: Vec<u8>,
+    zipped: Vec<u8>,
+    sum: Checksum,
+}
+
+impl Reader {
+    fn receive(&mut self, frame: &Frame) {
+        if self.coding == Coding::Gzip {
+            let wire = Wire {
+                coding: Coding::Gzip,
+                ..Wire::PLAIN
+            };
+            self.plain.extend(frame.bytes(Wire::PLAIN));
+            self.zipped.extend(frame.bytes(wire));
+            self.sum.add(frame.sum());
+        }
+    }
+
+    /// A sign of life comes between.
+    fn interrupt(&mut self) {
+        self.receive(&Frame::comment());
+        self.cursor.interrupted();
+    }
+
+    /// If the stream ended now, it would be whole.
+    fn check_zipped(&self) -> Result<(), TestCaseError> {
+        let stream = [&self.zipped[..], &self.sum.trailer()].concat();
+        let mut text = Vec::new();
+        let mut decoder = GzDecoder::new(&stream[..]);
+        prop_assert!(decoder.read_to_end(&mut text).is_ok());
+        prop_assert!(text == self.plain);
+        Ok(())
+    }
 }
 
 struct World {
@@ -196,7 +234,12 @@ impl World {
     fn open(&mut self, mode: Mode, back: Option<u64>) -> Result<(), TestCaseError> {
         let known = back.map(|back| (self.newest() + 3).saturating_sub(back));
         let text = known.map(|known| format!("{EPOCH}-{known}"));
-        let (cursor, opening) = Cursor::open(&self.log, mode, text.as_deref().map(str::as_bytes));
+        let (cursor, opening) = Cursor::open(
+            &self.log,
+            mode,
+            self.coding(),
+            text.as_deref().map(str::as_bytes),
+        );
         let expected = self.opening(mode, known);
         prop_assert_eq!(opening, expected, "{:?}", text);
         self.readers.push(Reader {
@@ -207,8 +250,20 @@ impl World {
             told: State::Live,
             reset: false,
             frames: Vec::new(),
+            coding: self.coding(),
+            plain: Vec::new(),
+            zipped: gzip::HEADER.to_vec(),
+            sum: Checksum::default(),
         });
         Ok(())
+    }
+
+    /// Every other reader wants it compressed.
+    fn coding(&self) -> Coding {
+        match self.readers.len() % 2 {
+            0 => Coding::Gzip,
+            _ => Coding::Identity,
+        }
     }
 
     fn opening(&self, mode: Mode, known: Option<u64>) -> Opening {
@@ -248,9 +303,14 @@ impl World {
                 break;
             };
             self.check(&mut reader, &frame)?;
+            reader.receive(&frame);
             if hold {
                 reader.frames.push(frame);
             }
+        }
+        reader.check_zipped()?;
+        if hold {
+            reader.interrupt();
         }
         self.readers.push(reader);
         Ok(())
@@ -323,7 +383,7 @@ impl World {
 
 /// The id, and the data of every event joined.
 fn parse(frame: &Frame) -> (Option<EventId>, String) {
-    let bytes = frame.bytes(Framing::CloseDelimited);
+    let bytes = frame.bytes(Wire::PLAIN);
     let text = std::str::from_utf8(&bytes).expect("text");
     let field = |name: &'static str| text.lines().filter_map(move |line| line.strip_prefix(name));
     let id = field("id: ")

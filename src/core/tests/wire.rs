@@ -1,10 +1,12 @@
 //! Frames through a parser written from the WHATWG text alone, steps of section 9.2.6.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::core::event::EventName;
 use crate::core::id::{Epoch, EventId};
-use crate::core::sse::{Frame, Framing, Kind, LAST_CHUNK};
+use crate::core::sse::gzip::Checksum;
+use crate::core::sse::{Coding, Frame, Kind, Wire};
 
 /// What a browser would dispatch: type, data, last event id.
 type Dispatched = (String, String, String);
@@ -91,6 +93,10 @@ fn id() -> impl Strategy<Value = Option<EventId>> {
     )
 }
 
+fn last_chunk() -> Bytes {
+    Wire::CHUNKED.closing(&Checksum::default())
+}
+
 proptest! {
     #[test]
     fn a_browser_dispatches_what_was_framed(
@@ -101,9 +107,9 @@ proptest! {
         let mut expected = Vec::new();
         let mut last_id = String::new();
         let mut put = |frame: &Frame| -> Result<(), TestCaseError> {
-            chunked.extend_from_slice(&frame.bytes(Framing::Chunked));
-            let payload = frame.bytes(Framing::CloseDelimited);
-            prop_assert_eq!(payload.len(), frame.payload_len());
+            chunked.extend_from_slice(&frame.bytes(Wire::CHUNKED));
+            let payload = frame.bytes(Wire::PLAIN);
+            prop_assert_eq!(payload.len(), frame.payload_len(Coding::Identity));
             plain.extend_from_slice(&payload);
             Ok(())
         };
@@ -123,7 +129,7 @@ proptest! {
             };
             expected.push((kind.to_owned(), data.clone(), last_id.clone()));
         }
-        chunked.extend_from_slice(LAST_CHUNK);
+        chunked.extend_from_slice(&last_chunk());
         prop_assert_eq!(dechunk(&chunked), Some(plain.clone()));
         let stream = String::from_utf8(plain).expect("text");
         prop_assert_eq!(interpret(&stream), (expected, Some(retry)));
@@ -140,9 +146,9 @@ proptest! {
             .map(|(name, data)| (Kind::Changed, name, data.as_bytes()))
             .collect();
         let frame = Frame::change(&parts, id);
-        prop_assert_eq!(dechunk(&[&frame.bytes(Framing::Chunked), LAST_CHUNK].concat()),
-            Some(frame.bytes(Framing::CloseDelimited).to_vec()));
-        let stream = String::from_utf8(frame.bytes(Framing::CloseDelimited).to_vec()).expect("text");
+        prop_assert_eq!(dechunk(&[frame.bytes(Wire::CHUNKED), last_chunk()].concat()),
+            Some(frame.bytes(Wire::PLAIN).to_vec()));
+        let stream = String::from_utf8(frame.bytes(Wire::PLAIN).to_vec()).expect("text");
         // An event of the client's own shows which id it holds then.
         let (dispatched, _) = interpret(&format!("{stream}data: x\n\n"));
         prop_assert_eq!(dispatched.len(), events.len() + 1);

@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::core::sse::{Frame, Framing, Kind};
+use crate::core::sse::gzip::Sum;
+use crate::core::sse::{Coding, Frame, Kind, Wire};
 
-/// Frames, ready to be written to any number of connections with the same framing.
+/// Frames, ready to be written to any number of connections in the same way.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// What is written, piece by piece.
     parts: Vec<Bytes>,
+    is_for_one: bool,
     len: usize,
     /// Keeps what is being sent counted against its feed's history.
     frames: Vec<Arc<Frame>>,
     tally: Tally,
+    /// What they add to the checksum of a compressed body.
+    sum: Sum,
 }
 
 /// What was delivered, not yet told to the metrics.
@@ -23,45 +27,52 @@ pub struct Batch {
 pub struct Tally {
     /// Events, by kind.
     pub events: [u64; Kind::ALL.len()],
-    /// Bytes of the body, without transfer coding.
+    /// Bytes of the body, compressed if it is, without transfer coding.
     pub bytes: u64,
 }
 
 impl Batch {
     /// These frames, in this order.
-    pub fn of(frames: Vec<Arc<Frame>>, framing: Framing) -> Self {
-        let parts: Vec<Bytes> = frames.iter().map(|frame| frame.bytes(framing)).collect();
-        let mut tally = Tally::default();
+    pub fn of(frames: Vec<Arc<Frame>>, wire: Wire) -> Self {
+        let parts: Vec<Bytes> = frames.iter().map(|frame| frame.bytes(wire)).collect();
+        let (mut tally, mut sum) = (Tally::default(), Sum::default());
         for frame in &frames {
+            if wire.coding == Coding::Gzip {
+                sum = sum.and(frame.sum());
+            }
             for (kind, count) in frame.tally() {
                 tally.events[*kind as usize] += count;
             }
-            tally.bytes += frame.payload_len() as u64;
+            tally.bytes += frame.payload_len(wire.coding) as u64;
         }
         Self {
             len: parts.iter().map(Bytes::len).sum(),
             parts,
-            frames: frames,
+            is_for_one: false,
+            frames,
             tally,
+            sum,
         }
     }
 
-    /// `first`, and then this.
-    pub fn after(&self, first: Frame, framing: Framing) -> Self {
-        self.between(Some(first), b"", framing)
-    }
-
-    /// `first`, then this, then bytes that are no frame.
-    pub fn between(&self, first: Option<Frame>, last: &'static [u8], framing: Framing) -> Self {
-        let mut joined = Self::of(first.map(Arc::new).into_iter().collect(), framing);
+    /// `opening`, which is no frame, then `first`, then this.
+    pub fn after(&self, opening: Bytes, first: Option<Frame>, wire: Wire) -> Self {
+        let mut joined = Self::of(first.map(Arc::new).into_iter().collect(), wire);
+        joined.is_for_one = true;
+        joined.len += opening.len() + self.len;
+        joined.parts.insert(0, opening);
         joined.parts.extend(self.parts.iter().cloned());
         joined.frames.extend(self.frames.iter().cloned());
         joined.tally.add(&self.tally);
-        if !last.is_empty() {
-            joined.parts.push(Bytes::from_static(last));
-        }
-        joined.len += self.len + last.len();
+        joined.sum = joined.sum.and(self.sum);
         joined
+    }
+
+    /// This, and then `closing`, which is no frame.
+    pub fn closed(mut self, closing: Bytes) -> Self {
+        self.len += closing.len();
+        self.parts.push(closing);
+        self
     }
 
     /// Bytes in all.
@@ -74,9 +85,28 @@ impl Batch {
         self.len == 0
     }
 
+    /// What it adds to the checksum of a compressed body.
+    pub fn sum(&self) -> Sum {
+        self.sum
+    }
+
     /// What its delivery counts as.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Whether only one client gets it, as what a body begins or ends with.
+    pub fn is_for_one(&self) -> bool {
+        self.is_for_one
+    }
+
+    /// All that begins at this many bytes, copied into one piece.
+    pub fn joined(&self, sent: usize) -> Bytes {
+        let mut all = Vec::with_capacity(self.len);
+        self.parts
+            .iter()
+            .for_each(|part| all.extend_from_slice(part));
+        Bytes::from(all).slice(sent.min(self.len)..)
     }
 
     /// What begins at this many bytes: the rest of one part.
@@ -125,9 +155,9 @@ mod tests {
         let frames: Vec<_> = [17, 18, 19].map(|ms| Arc::new(Frame::retry(ms))).into();
         let whole: Vec<u8> = frames
             .iter()
-            .flat_map(|frame| frame.bytes(Framing::Chunked))
+            .flat_map(|frame| frame.bytes(Wire::CHUNKED))
             .collect();
-        let batch = Batch::of(frames, Framing::Chunked);
+        let batch = Batch::of(frames, Wire::CHUNKED);
         assert_eq!(batch.len(), whole.len());
         for sent in 0..=whole.len() {
             let mut slices = [IoSlice::new(&[]); 8];
@@ -140,6 +170,7 @@ mod tests {
             let part = batch.rest_of_part(sent);
             assert!(whole[sent..].starts_with(&part));
             assert_eq!(part.is_empty(), sent == whole.len());
+            assert_eq!(batch.joined(sent), &whole[sent..]);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::Batch;
@@ -11,8 +12,10 @@ use super::crowd::Crowd;
 use super::transport::{Heard, Transport};
 use super::wheel::{Tick, ticks};
 use super::{Newcomer, retry};
-use crate::core::sse::{Frame, Framing, LAST_CHUNK};
+use crate::core::sse::gzip::Checksum;
+use crate::core::sse::{Coding, Frame, Wire};
 use crate::gateway::metrics::Connection;
+use crate::gateway::seats::Seat;
 use crate::hub::{Subscription, Then};
 
 /// A slow client gets one second more for each of these.
@@ -77,7 +80,9 @@ pub struct Client {
     pub is_woken: bool,
     /// The moment of its one timer that counts.
     pub timer: Option<Tick>,
-    framing: Framing,
+    wire: Wire,
+    /// Of all that it was sent, for the end of a compressed body.
+    checksum: Checksum,
     stage: Stage,
     /// Whether it was greeted with its reconnection time.
     is_greeted: bool,
@@ -98,6 +103,7 @@ pub struct Client {
     // Dropped in this order: whoever is counted as gone demands nothing any more.
     subscription: Subscription,
     transport: Transport,
+    seat: Seat,
     connection: Connection,
     _stream: TaskTrackerToken,
 }
@@ -136,7 +142,8 @@ impl Client {
             is_queued: false,
             is_woken: true,
             timer: None,
-            framing: delivery.framing,
+            wire: delivery.wire,
+            checksum: Checksum::default(),
             stage: Stage::Open,
             is_greeted: false,
             is_behind: false,
@@ -150,6 +157,7 @@ impl Client {
             waker,
             subscription: delivery.subscription,
             transport: delivery.transport,
+            seat: delivery.seat,
             connection: delivery.connection,
             _stream: stream,
         }
@@ -202,11 +210,13 @@ impl Client {
         let Self {
             subscription,
             transport,
+            seat,
             connection,
             ..
         } = self;
         drop(subscription);
         drop(transport);
+        drop(seat);
         connection.closed(closed.reason());
     }
 
@@ -253,6 +263,9 @@ impl Client {
         match self.transport.poll_send(&mut context, batch, sent) {
             Poll::Ready(Ok(())) => {
                 crowd.delivered(batch.tally());
+                if self.wire.coding == Coding::Gzip {
+                    self.checksum.add(batch.sum());
+                }
                 self.last_write = now;
                 self.sending = None;
                 Ok(true)
@@ -272,14 +285,14 @@ impl Client {
             self.begin_end(&Batch::default(), Closed::Lifetime, now);
             return Ok(());
         }
-        let offer = crowd.take(self.subscription.cursor, self.framing);
+        let offer = crowd.take(self.subscription.cursor, self.wire);
         self.subscription.cursor = offer.after;
         self.is_behind = offer.then == Then::More;
         match offer.then {
             Then::End => self.begin_end(&offer.batch, Closed::Ended, now),
             Then::Leave => self.begin_end(&offer.batch, Closed::Drained, now),
             Then::Wait | Then::More if !self.is_greeted => {
-                let greeting = offer.batch.after(self.retry(), self.framing);
+                let greeting = self.greeting(&offer.batch);
                 self.begin(greeting.into(), now);
             }
             Then::Wait | Then::More if !offer.batch.is_empty() => {
@@ -299,21 +312,35 @@ impl Client {
         }
         if now >= self.last_write.saturating_add(self.silence()) {
             self.probes = self.probes.map(|left| left.saturating_sub(1));
-            self.begin(crowd.heartbeat(self.framing), now);
+            self.subscription.cursor.interrupted();
+            self.begin(crowd.heartbeat(self.wire), now);
         }
         Ok(())
     }
 
-    /// Begins the last of the body: this, and when to come back, if there is anything to come
-    /// back for.
+    /// The first that it gets: when to come back if the connection is lost, and what is due.
+    fn greeting(&self, batch: &Batch) -> Batch {
+        batch.after(self.wire.opening(), Some(self.retry()), self.wire)
+    }
+
+    /// Begins the last of the body: what is due, and when to come back, if that may help.
     fn begin_end(&mut self, last: &Batch, closed: Closed, now: Tick) {
-        let first = (closed != Closed::Ended || !self.is_greeted).then(|| self.retry());
-        let end = match self.framing {
-            Framing::Chunked => LAST_CHUNK,
-            Framing::CloseDelimited => b"",
+        let last = match self.is_greeted {
+            true => {
+                let retry = (closed != Closed::Ended).then(|| self.retry());
+                last.after(Bytes::new(), retry, self.wire)
+            }
+            false => self.greeting(last),
         };
-        self.begin(last.between(first, end, self.framing).into(), now);
+        let mut checksum = self.checksum;
+        checksum.add(last.sum());
+        let closing = self.wire.closing(&checksum);
+        self.begin(last.closed(closing).into(), now);
         self.stage = Stage::Ending(closed);
+    }
+
+    fn retry(&self) -> Frame {
+        retry(self.subscription.topic().feed().deliver.retry)
     }
 
     fn begin(&mut self, batch: Arc<Batch>, now: Tick) {
@@ -340,9 +367,5 @@ impl Client {
             }
         }
         Ok(())
-    }
-
-    fn retry(&self) -> Frame {
-        retry(self.subscription.topic().feed().deliver.retry)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Tally};
 use crate::core::cursor::{Cursor, Losses};
-use crate::core::sse::Framing;
+use crate::core::sse::Wire;
 use crate::hub::{Following, Then, Topic};
 
 /// Places that are remembered; subscribers that resume may all stand apart.
@@ -21,10 +21,11 @@ pub struct Crowd {
     /// Their indices in the shard, in no order.
     pub members: Vec<u32>,
     /// What is due at the places where they stand, until the topic changes.
-    places: Vec<(Cursor, Framing, Arc<Offer>)>,
+    places: Vec<(Cursor, Wire, Arc<Offer>)>,
     /// The place that is forgotten next.
     oldest: usize,
-    signs_of_life: [Option<Arc<Batch>>; 2],
+    /// The sign of life, for each way of writing it.
+    heartbeats: Vec<(Wire, Arc<Batch>)>,
     tally: Tally,
     losses: Losses,
     is_served: bool,
@@ -51,7 +52,7 @@ impl Crowd {
             members: Vec::new(),
             places: Vec::new(),
             oldest: 0,
-            signs_of_life: [None, None],
+            heartbeats: Vec::new(),
             tally: Tally::default(),
             losses: Losses::default(),
             is_served: false,
@@ -60,25 +61,25 @@ impl Crowd {
     }
 
     /// What is due at this place. Whoever asks takes it.
-    pub fn take(&mut self, cursor: Cursor, framing: Framing) -> Arc<Offer> {
-        let known = |(place, wire, _): &&(Cursor, Framing, _)| *place == cursor && *wire == framing;
+    pub fn take(&mut self, cursor: Cursor, wire: Wire) -> Arc<Offer> {
+        let known = |place: &&(Cursor, Wire, _)| place.0 == cursor && place.1 == wire;
         let offer = match self.places.iter().find(known) {
             Some((_, _, offer)) => Arc::clone(offer),
-            None => self.ask(cursor, framing),
+            None => self.ask(cursor, wire),
         };
         self.losses += offer.losses;
         offer
     }
 
-    fn ask(&mut self, cursor: Cursor, framing: Framing) -> Arc<Offer> {
+    fn ask(&mut self, cursor: Cursor, wire: Wire) -> Arc<Offer> {
         let due = self.topic.due(cursor);
         let offer = Arc::new(Offer {
-            batch: Arc::new(Batch::of(due.frames, framing)),
+            batch: Arc::new(Batch::of(due.frames, wire)),
             after: due.after,
             then: due.then,
             losses: due.losses,
         });
-        let place = (cursor, framing, Arc::clone(&offer));
+        let place = (cursor, wire, Arc::clone(&offer));
         if self.places.len() < MAX_PLACES {
             self.places.push(place);
         } else {
@@ -95,10 +96,14 @@ impl Crowd {
     }
 
     /// The sign of life.
-    pub fn heartbeat(&mut self, framing: Framing) -> Arc<Batch> {
-        let topic = &self.topic;
-        let make = || Arc::new(Batch::of(vec![Arc::clone(topic.heartbeat())], framing));
-        Arc::clone(self.signs_of_life[framing as usize].get_or_insert_with(make))
+    pub fn heartbeat(&mut self, wire: Wire) -> Arc<Batch> {
+        if let Some((_, batch)) = self.heartbeats.iter().find(|(other, _)| *other == wire) {
+            return Arc::clone(batch);
+        }
+        let frame = Arc::clone(self.topic.heartbeat());
+        let batch = Arc::new(Batch::of(vec![frame], wire));
+        self.heartbeats.push((wire, Arc::clone(&batch)));
+        batch
     }
 
     /// One of them got this.

@@ -33,7 +33,8 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::metrics::Connection;
-use crate::core::sse::{Frame, Framing};
+use super::seats::Seat;
+use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
 use mailbox::Mailbox;
 pub use transport::Transport;
@@ -45,8 +46,10 @@ pub struct Delivery {
     pub subscription: Subscription,
     /// Where to.
     pub transport: Transport,
-    /// How the body is delimited.
-    pub framing: Framing,
+    /// How the body is written.
+    pub wire: Wire,
+    /// Its place among those who may subscribe, kept until the stream is over.
+    pub seat: Seat,
     /// Counts it as open.
     pub connection: Connection,
 }

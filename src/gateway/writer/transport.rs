@@ -19,8 +19,9 @@ const RECORD: usize = 16 << 10;
 /// DATA frames up to this size are copied into the connection's write buffer by `h2`, so that one
 /// write takes many; a longer one has a write of its own.
 const SMALL_PIECE: usize = 255;
-/// From here on fewer frames are worth more than shared writes.
-const LARGE: usize = 4 << 10;
+/// From here on fewer frames are worth more than shared writes: `h2` keeps the memory for as many
+/// as ever waited on a connection.
+const LARGE: usize = 1 << 10;
 /// What is asked of an HTTP/2 stream's window at once.
 const RESERVE: usize = 16 << 10;
 
@@ -149,10 +150,13 @@ fn send(
     batch: &Batch,
     sent: usize,
 ) -> Poll<Result<usize>> {
-    let mut data = batch.rest_of_part(sent);
+    let mut data = match batch.is_for_one() && batch.len() <= RESERVE {
+        true => batch.joined(sent),
+        false => batch.rest_of_part(sent),
+    };
     let wanted = match data.len() {
-        small @ ..LARGE => small.min(SMALL_PIECE),
-        large => large.min(RESERVE),
+        small @ ..LARGE if !batch.is_for_one() => small.min(SMALL_PIECE),
+        any => any.min(RESERVE),
     };
     stream.reserve_capacity(wanted);
     let mut room = stream.capacity();

@@ -41,7 +41,14 @@ enum Body {
 
 /// Sends a raw request and reads the answer's head.
 pub fn raw(address: SocketAddr, request: &[u8]) -> Response {
-    let mut stream = TcpStream::connect(address).expect("the proxy accepts");
+    over(
+        TcpStream::connect(address).expect("the proxy accepts"),
+        request,
+    )
+}
+
+/// The same on a connection that is there already.
+pub fn over(mut stream: TcpStream, request: &[u8]) -> Response {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(request).expect("a request");
     Response::read(BufReader::new(stream), request)

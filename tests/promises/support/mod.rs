@@ -4,6 +4,7 @@
 pub mod client;
 pub mod proxy;
 pub mod replica;
+pub mod socket;
 pub mod stage;
 pub mod upstream;
 

@@ -1,88 +1,13 @@
-//! Server-Sent Events as bytes ([WHATWG HTML, section 9.2]).
-//!
-//! Owns the one place where an event becomes what is written to a socket. Promises that a frame is
-//! encoded once and that both wire forms are views of the same allocation.
-//!
-//! [WHATWG HTML, section 9.2]: https://html.spec.whatwg.org/multipage/server-sent-events.html
+//! One piece of an event stream, encoded.
+
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::event::EventName;
-use super::id::EventId;
-
-/// How a response body is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// HTTP/1.1 chunked transfer coding (RFC 9112 section 7.1).
-    Chunked,
-    /// The connection's end ends the body (RFC 9112 section 6.3), as HTTP/1.0 needs.
-    CloseDelimited,
-}
-
-/// What a frame carries; the label under which its delivery is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The reconnection time.
-    Retry,
-    /// A whole document.
-    Snapshot,
-    /// A difference, RFC 6902.
-    Patch,
-    /// A difference, RFC 7396.
-    Merge,
-    /// A new item.
-    Added,
-    /// An item that is another now.
-    Changed,
-    /// An item that is gone.
-    Removed,
-    /// An id alone: the change before it has nothing to say in the client's mode.
-    Id,
-    /// A lost position.
-    Reset,
-    /// The feed's state.
-    Status,
-    /// The feed's end.
-    End,
-    /// A sign of life.
-    Heartbeat,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 12] = [
-        Kind::Retry,
-        Kind::Snapshot,
-        Kind::Patch,
-        Kind::Merge,
-        Kind::Added,
-        Kind::Changed,
-        Kind::Removed,
-        Kind::Id,
-        Kind::Reset,
-        Kind::Status,
-        Kind::End,
-        Kind::Heartbeat,
-    ];
-
-    /// The name in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Kind::Retry => "retry",
-            Kind::Snapshot => "snapshot",
-            Kind::Patch => "patch",
-            Kind::Merge => "merge",
-            Kind::Added => "added",
-            Kind::Changed => "changed",
-            Kind::Removed => "removed",
-            Kind::Id => "id",
-            Kind::Reset => "reset",
-            Kind::Status => "status",
-            Kind::End => "end",
-            Kind::Heartbeat => "heartbeat",
-        }
-    }
-}
+use super::super::event::EventName;
+use super::super::id::EventId;
+use super::gzip::{Block, Chain, Sum};
+use super::{Coding, Framing, Kind, Wire, chunk};
 
 /// What is written to a socket in one piece, ready for any number of them: an event, or the events
 /// of one change.
@@ -91,16 +16,27 @@ pub struct Frame {
     kind: Kind,
     /// How many events of each kind there are.
     tally: Vec<(Kind, u64)>,
-    /// The HTTP/1.1 chunk: size line, payload, CRLF.
+    text: Piece,
+    /// Bytes of the events' data.
+    data: usize,
+    /// The text compressed, as soon as somebody needs it so.
+    gzip: OnceLock<Zipped>,
+}
+
+/// Bytes in one HTTP/1.1 chunk, and the same without it.
+#[derive(Clone, Debug)]
+struct Piece {
+    /// Size line, payload, CRLF.
     chunk: Bytes,
     /// Where the payload starts in `chunk`.
     payload: usize,
-    /// Bytes of the events' data.
-    data: usize,
 }
 
-/// Ends a chunked body (RFC 9112 section 7.1).
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+#[derive(Debug)]
+struct Zipped {
+    piece: Piece,
+    sum: Sum,
+}
 
 impl Frame {
     /// An event; `data` is one line (compact JSON holds no line break).
@@ -158,21 +94,26 @@ impl Frame {
     }
 
     fn encode(kind: Kind, parts: &[&[u8]]) -> Self {
-        let length: usize = parts.iter().map(|part| part.len()).sum();
-        let size_line = format!("{length:x}\r\n");
-        let mut chunk = Vec::with_capacity(size_line.len() + length + 2);
-        chunk.extend_from_slice(size_line.as_bytes());
-        for part in parts {
-            chunk.extend_from_slice(part);
-        }
-        chunk.extend_from_slice(b"\r\n");
         Self {
             kind,
             tally: vec![(kind, 1)],
-            payload: size_line.len(),
+            text: Piece::of(parts),
             data: 0,
-            chunk: chunk.into(),
+            gzip: OnceLock::new(),
         }
+    }
+
+    /// The same frame, compressed as the next of a chain; and whether the chain begins with it.
+    pub fn chained(&self, chain: &mut Chain) -> (Self, bool) {
+        let (block, begins) = chain.next(&self.text.bytes(Framing::Bare));
+        let frame = Self {
+            kind: self.kind,
+            tally: self.tally.clone(),
+            text: self.text.clone(),
+            data: self.data,
+            gzip: OnceLock::from(Zipped::of(&block)),
+        };
+        (frame, begins)
     }
 
     /// How many events of each kind it carries.
@@ -185,12 +126,14 @@ impl Frame {
         self.kind
     }
 
-    /// The bytes to write to a response with this framing. Shared, never copied.
-    pub fn bytes(&self, framing: Framing) -> Bytes {
-        match framing {
-            Framing::Chunked => self.chunk.clone(),
-            Framing::CloseDelimited => self.chunk.slice(self.payload..self.chunk.len() - 2),
-        }
+    /// The bytes to write to such a response. Shared, never copied; compressed on first need.
+    pub fn bytes(&self, wire: Wire) -> Bytes {
+        self.piece(wire.coding).bytes(wire.framing)
+    }
+
+    /// What it adds to the checksum of a compressed response.
+    pub fn sum(&self) -> Sum {
+        self.zipped().sum
     }
 
     /// The length of the events' data, in bytes.
@@ -199,20 +142,69 @@ impl Frame {
     }
 
     /// The length of the whole piece without transfer coding, in bytes.
-    pub fn payload_len(&self) -> usize {
-        self.chunk.len() - self.payload - 2
+    pub fn payload_len(&self, coding: Coding) -> usize {
+        self.piece(coding).payload_len()
     }
 
     /// The memory that this frame holds, in bytes.
     pub fn size(&self) -> usize {
-        self.chunk.len()
+        self.text.chunk.len() + self.zipped_len()
+    }
+
+    /// What of it is for the compressed form.
+    pub fn zipped_len(&self) -> usize {
+        self.gzip.get().map_or(0, |zipped| zipped.piece.chunk.len())
+    }
+
+    fn piece(&self, coding: Coding) -> &Piece {
+        match coding {
+            Coding::Identity => &self.text,
+            Coding::Gzip => &self.zipped().piece,
+        }
+    }
+
+    fn zipped(&self) -> &Zipped {
+        let text = || self.text.bytes(Framing::Bare);
+        self.gzip
+            .get_or_init(|| Zipped::of(&Block::independent(&text())))
+    }
+}
+
+impl Piece {
+    fn of(parts: &[&[u8]]) -> Self {
+        let chunk = chunk(parts);
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        Self {
+            payload: chunk.len() - length - 2,
+            chunk: chunk.into(),
+        }
+    }
+
+    fn bytes(&self, framing: Framing) -> Bytes {
+        match framing {
+            Framing::Chunked => self.chunk.clone(),
+            Framing::Bare => self.chunk.slice(self.payload..self.chunk.len() - 2),
+        }
+    }
+
+    fn payload_len(&self) -> usize {
+        self.chunk.len() - self.payload - 2
+    }
+}
+
+impl Zipped {
+    fn of(block: &Block) -> Self {
+        Self {
+            piece: Piece::of(&[&block.bytes]),
+            sum: block.sum,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Names;
-    use super::super::id::Epoch;
+    use super::super::super::event::Names;
+    use super::super::super::id::Epoch;
     use super::*;
 
     fn id() -> Option<EventId> {
@@ -226,7 +218,7 @@ mod tests {
     fn an_event_is_id_name_and_one_line_of_data() {
         let frame = Frame::event(Kind::Patch, &Names::default().patch, id(), b"[]");
         assert_eq!(
-            frame.bytes(Framing::CloseDelimited),
+            frame.bytes(Wire::PLAIN),
             "id: 0000000000000001-7\nevent: patch\ndata: []\n\n"
         );
     }
@@ -234,10 +226,7 @@ mod tests {
     #[test]
     fn both_wire_forms_share_one_allocation() {
         let frame = Frame::event(Kind::Patch, &Names::default().patch, id(), b"[]");
-        let (chunk, plain) = (
-            frame.bytes(Framing::Chunked),
-            frame.bytes(Framing::CloseDelimited),
-        );
+        let (chunk, plain) = (frame.bytes(Wire::CHUNKED), frame.bytes(Wire::PLAIN));
         assert_eq!(chunk, [b"2e\r\n", &plain[..], b"\r\n"].concat());
         assert_eq!(chunk[4..].as_ptr(), plain.as_ptr());
         assert_eq!(plain.len(), 0x2e);
@@ -247,7 +236,7 @@ mod tests {
     fn the_empty_name_leaves_the_field_out() {
         let name = EventName::new("").unwrap();
         let frame = Frame::event(Kind::Snapshot, &name, None, b"{}");
-        assert_eq!(frame.bytes(Framing::CloseDelimited), "data: {}\n\n");
+        assert_eq!(frame.bytes(Wire::PLAIN), "data: {}\n\n");
     }
 
     #[test]
@@ -260,7 +249,7 @@ mod tests {
         ];
         let frame = Frame::change(&events, id().unwrap());
         assert_eq!(
-            frame.bytes(Framing::CloseDelimited),
+            frame.bytes(Wire::PLAIN),
             "event: added\ndata: 1\n\nevent: removed\ndata: 22\n\n\
              id: 0000000000000001-7\nevent: added\ndata: 3\n\n"
         );
@@ -271,17 +260,32 @@ mod tests {
     #[test]
     fn a_change_without_events_is_its_id() {
         let frame = Frame::change(&[], id().unwrap());
-        assert_eq!(
-            frame.bytes(Framing::CloseDelimited),
-            "id: 0000000000000001-7\n\n"
-        );
+        assert_eq!(frame.bytes(Wire::PLAIN), "id: 0000000000000001-7\n\n");
         assert_eq!(frame.tally(), [(Kind::Id, 1)]);
     }
 
     #[test]
     fn retry_and_comment_dispatch_nothing() {
-        let plain = |frame: Frame| frame.bytes(Framing::CloseDelimited);
+        let plain = |frame: Frame| frame.bytes(Wire::PLAIN);
         assert_eq!(plain(Frame::retry(3000)), "retry: 3000\n\n");
         assert_eq!(plain(Frame::comment()), ":\n\n");
+    }
+
+    #[test]
+    fn a_frame_is_compressed_once_for_all() {
+        let names = Names::default();
+        let frame = Frame::event(Kind::Patch, &names.patch, id(), &b"1".repeat(1000));
+        let zip = |framing| Wire {
+            framing,
+            coding: Coding::Gzip,
+        };
+        assert_eq!(frame.zipped_len(), 0);
+        let bare = frame.bytes(zip(Framing::Bare));
+        let chunk = frame.bytes(zip(Framing::Chunked));
+        assert!(bare.len() < 100, "{}", bare.len());
+        assert_eq!(bare.as_ptr(), chunk[4..].as_ptr());
+        assert_eq!(bare.as_ptr(), frame.bytes(zip(Framing::Bare)).as_ptr());
+        assert_eq!(frame.payload_len(Coding::Gzip), bare.len());
+        assert_eq!(frame.zipped_len(), chunk.len());
     }
 }
