@@ -50,7 +50,8 @@ impl Nchan {
     }
 }
 
-/// One worker, which nchan serves best with; the newest message is kept, and nobody is told old ones.
+/// One worker; the newest message is kept, and nobody is told old ones. `worker_connections` is
+/// more than open files allow, as nginx hurries clients away when a sixteenth of it is left.
 fn configuration(address: SocketAddr, folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -60,7 +61,7 @@ fn configuration(address: SocketAddr, folder: &Path) -> String {
          worker_processes 1;\n\
          pid {folder}/nginx.pid;\n\
          error_log {folder}/error.log warn;\n\
-         events {{ worker_connections 19990; }}\n\
+         events {{ worker_connections 30000; }}\n\
          http {{\n\
            access_log off;\n\
            client_body_temp_path {folder}/body;\n\
