@@ -8,11 +8,13 @@ FUZZ_TOOLCHAIN ?= nightly
 # For `make soak`: how long, and how many clients at once.
 SOAK_MINUTES ?= 30
 SOAK_CLIENTS ?= 500
+# For `make bench-delivery`: how many runs the medians are of.
+BENCH_RUNS ?= 5
 
-.PHONY: help demo test check build bench-idle bench-diff soak fuzz clean
+.PHONY: help demo test check build bench-idle bench-diff bench-delivery soak fuzz clean
 
 help: ## List what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: ## Build pollcast and watch a made-up legacy API turn live in the browser
 	@tests/setup build
@@ -40,6 +42,10 @@ bench-diff: ## Measure patches, small and fast, beside other libraries (about te
 soak: ## Let SOAK_CLIENTS clients come, stall, resume and leave for SOAK_MINUTES; fails if anything is wrong
 	@tests/setup build
 	$(CARGO) bench --locked --bench soak -- $(SOAK_MINUTES) $(SOAK_CLIENTS)
+
+bench-delivery: ## Measure delivery beside write(2), nchan and Pushpin (about half an hour)
+	@tests/setup bench-delivery
+	$(CARGO) bench --locked --bench delivery -- --runs $(BENCH_RUNS)
 
 fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each target
 	@tests/setup fuzz $(FUZZ_TOOLCHAIN)

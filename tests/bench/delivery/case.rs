@@ -1,0 +1,140 @@
+//! One row of the table: a job, who does it, and what each run has shown.
+
+use std::time::Duration;
+
+use crate::crowd::Transport;
+use crate::measure::{self, Seen};
+use crate::system::{Job, Kind};
+
+/// Bytes of a small event and of a large one.
+pub const SMALL: usize = 220;
+pub const LARGE: usize = 20_000;
+
+pub struct Case {
+    /// The part of the benchmark that it belongs to.
+    pub part: &'static str,
+    pub job: Job,
+    pub kinds: &'static [Kind],
+    /// What every run has shown, or why there is nothing; in the order of `kinds`.
+    pub seen: Vec<Result<Vec<Seen>, String>>,
+}
+
+const EVERYBODY: &[Kind] = &Kind::ALL;
+const LARGE_CROWD: &[Kind] = &[Kind::Floor, Kind::Pollcast, Kind::Nchan];
+const ALONE: &[Kind] = &[Kind::Floor, Kind::Pollcast];
+
+/// All there are. Pushpin serves the smallest crowd only: it takes minutes for larger ones.
+pub fn all() -> Vec<Case> {
+    let http1 =
+        |subscribers, size, kinds| Case::new("http1", subscribers, Transport::Http1, size, kinds);
+    let http2 =
+        |subscribers, kinds| Case::new("http2", subscribers, Transport::Http2(100), SMALL, kinds);
+    vec![
+        http1(1_000, SMALL, EVERYBODY),
+        http1(10_000, SMALL, LARGE_CROWD),
+        http1(19_000, SMALL, LARGE_CROWD),
+        http1(10_000, LARGE, LARGE_CROWD),
+        Case::new("gzip", 10_000, Transport::Gzip, SMALL, ALONE),
+        Case::new("gzip", 10_000, Transport::Gzip, LARGE, ALONE),
+        http2(10_000, ALONE),
+        http2(100_000, ALONE),
+        Case::new("tls", 2_000, Transport::Tls, SMALL, ALONE),
+    ]
+}
+
+impl Case {
+    fn new(
+        part: &'static str,
+        subscribers: usize,
+        transport: Transport,
+        size: usize,
+        kinds: &'static [Kind],
+    ) -> Self {
+        Self {
+            part,
+            job: job(subscribers, transport, size),
+            kinds,
+            seen: kinds.iter().map(|_| Ok(Vec::new())).collect(),
+        }
+    }
+
+    /// As a row's name.
+    pub fn name(&self) -> String {
+        let Job {
+            subscribers,
+            transport,
+            size,
+            ..
+        } = self.job;
+        let transport = match transport {
+            Transport::Http1 => "HTTP/1.1",
+            Transport::Gzip => "HTTP/1.1, gzip",
+            Transport::Tls => "HTTP/1.1, TLS",
+            Transport::Http2(_) => "HTTP/2",
+        };
+        let size = if size == LARGE { "20 KB" } else { "220 B" };
+        format!("{transport}, {subscribers}, {size}")
+    }
+
+    /// One run of each system, one after the other. One that fails is not tried again.
+    pub fn round(&mut self, only: &dyn Fn(Kind) -> bool) {
+        let name = self.name();
+        for (kind, seen) in self.kinds.iter().zip(&mut self.seen) {
+            let Ok(runs) = seen else { continue };
+            if !only(*kind) {
+                continue;
+            }
+            eprintln!("… {}: {}", name, kind.name());
+            let job = match kind {
+                Kind::Pollcast => self.job.clone(),
+                // The others only know HTTP/1.1 without more, and the floor is that.
+                _ => Job {
+                    transport: Transport::Http1,
+                    subscribers: self.job.subscribers.min(19_000),
+                    ..self.job.clone()
+                },
+            };
+            let run = kind
+                .start(&job)
+                .and_then(|mut system| measure::run(&mut *system, &job));
+            match run {
+                Ok(run) => runs.push(run),
+                Err(failure) => {
+                    eprintln!("{name}: {}: {failure}", kind.name());
+                    *seen = Err(failure);
+                }
+            }
+        }
+    }
+
+    /// How often pollcast was not measured, or did not deliver what it should.
+    pub fn failures(&self) -> usize {
+        let ours = self.kinds.iter().zip(&self.seen);
+        let ours = ours.filter(|(kind, seen)| **kind == Kind::Pollcast && seen.is_err());
+        ours.count()
+    }
+
+    /// The medians of a system, if it was measured.
+    pub fn median(&self, kind: Kind) -> Option<Seen> {
+        let at = self.kinds.iter().position(|of| *of == kind)?;
+        let runs = self.seen[at].as_ref().ok()?;
+        (!runs.is_empty()).then(|| Seen::median(runs))
+    }
+}
+
+/// Events come so that there is time between them, by half.
+pub fn job(subscribers: usize, transport: Transport, size: usize) -> Job {
+    let pace = match (subscribers, size) {
+        (0..20_000, SMALL) => 500,
+        (0..20_000, _) => 1_000,
+        _ => 1_500,
+    };
+    Job {
+        subscribers,
+        transport,
+        size,
+        pace: Duration::from_millis(pace),
+        interval: 10,
+        ballast: size + 2_000,
+    }
+}
