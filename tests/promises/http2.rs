@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -216,4 +217,59 @@ fn a_flood_of_resets_ends_its_connection_and_costs_the_others_nothing() {
     let grown = proxy.resident().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more are resident");
     assert!(!proxy.log().contains("ERROR"), "{}", proxy.log());
+}
+
+/// Asks for a feed on a hundred streams, and reads nothing. `window` is what each stream may take.
+fn stalled(proxy: &Proxy, window: u32) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.5.2), and as much for the connection.
+    let setting = [&[0, 4], &window.to_be_bytes()[..]].concat();
+    bytes.extend(frame(4, 0, 0, &setting));
+    bytes.extend(frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes()));
+    // :method GET, :scheme http, :path /feed, :authority a, accept (RFC 7541 section 6.2).
+    let head = b"\x82\x86\x04\x05/feed\x01\x01a\x0f\x04\x11text/event-stream";
+    for number in 0..100_u32 {
+        bytes.extend(frame(1, 5, number * 2 + 1, head));
+    }
+    stream.write_all(&bytes).expect("written");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_streams_that_take_nothing_hold_little_and_are_cut_off() {
+    let served = AtomicU64::new(0);
+    let stage = Stage::new(move |_| {
+        let n = served.fetch_add(1, Ordering::SeqCst);
+        let unit = format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Reply::json(format!("\"{}\"", unit.repeat(12_800)))
+    });
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: [{{ address: \"127.0.0.1:0\", http2: true }}] }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 100ms }}, \
+         deliver: {{ write_timeout: 3s }} }}]\n",
+        stage.url()
+    ));
+    let mut client = Client::plain(proxy.address()).await;
+    let mut live = client.subscribe("/feed").await;
+    live.until("event: snapshot").await;
+    let before = proxy.resident();
+    let dead: Vec<_> = (0..10)
+        .map(|number| stalled(&proxy, if number % 2 == 0 { 0 } else { 0x7fff_ffff }))
+        .collect();
+    let open = || proxy.metric("pollcast_connections", &["http/2"]);
+    let cut_off = || proxy.metric("pollcast_connections_closed_total", &["write_timeout"]);
+    let (mut most, mut resident) = (0.0_f64, before);
+    while cut_off() < 999.5 {
+        live.until("event: snapshot").await;
+        most = most.max(open());
+        resident = resident.max(proxy.resident());
+    }
+    assert!(most > 500.0, "they were served: {most}");
+    let held = resident - before;
+    assert!(held < 50 << 20, "{held} bytes");
+    eventually("the live one is left", || open() < 1.5);
+    live.until("event: snapshot").await;
+    drop(dead);
 }
