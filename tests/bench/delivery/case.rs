@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::crowd::Transport;
-use crate::measure::{self, Seen};
+use crate::measure::{self, Seen, median};
 use crate::system::{Job, Kind};
 
 /// Bytes of a small event and of a large one.
@@ -116,9 +116,19 @@ impl Case {
 
     /// The medians of a system, if it was measured.
     pub fn median(&self, kind: Kind) -> Option<Seen> {
+        self.runs(kind).map(Seen::median)
+    }
+
+    /// The median of one figure's ratios, each of two systems in the same round.
+    pub fn ratio(&self, figure: fn(&Seen) -> f64, of: Kind, to: Kind) -> Option<f64> {
+        let rounds = self.runs(of)?.iter().zip(self.runs(to)?);
+        Some(median(rounds.map(|(of, to)| figure(of) / figure(to))))
+    }
+
+    fn runs(&self, kind: Kind) -> Option<&[Seen]> {
         let at = self.kinds.iter().position(|of| *of == kind)?;
-        let runs = self.seen[at].as_ref().ok()?;
-        (!runs.is_empty()).then(|| Seen::median(runs))
+        let runs = self.seen[at].as_deref().ok()?;
+        (!runs.is_empty()).then_some(runs)
     }
 }
 

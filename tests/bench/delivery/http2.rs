@@ -129,7 +129,9 @@ impl Streams {
             // The first field is the status, and 200 has this index in HPACK's static table.
             HEADERS if buffer[body..end].first() != Some(&0x88) => {
                 let head = &buffer[body..end.min(body + 8)];
-                return Err(format!("stream {stream} was not answered with 200: {head:02x?}"));
+                return Err(format!(
+                    "stream {stream} was not answered with 200: {head:02x?}"
+                ));
             }
             HEADERS if self.greeting.is_none() => self.ready += 1,
             SETTINGS if flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]),

@@ -47,8 +47,8 @@ pub fn cases(cases: &[Case]) {
 
 fn row(case: &Case, kind: Kind) -> Vec<String> {
     let seen = case.median(kind).expect("invariant: there are runs");
-    let ratio = |to: Kind| match case.median(to) {
-        Some(of) => format!("{:.2}", seen.processor / of.processor),
+    let ratio = |to: Kind| match case.ratio(|seen| seen.processor, kind, to) {
+        Some(ratio) => format!("{ratio:.2}"),
         None => "–".to_owned(),
     };
     let Seen { latency, .. } = seen;
