@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::crowd::Transport;
-use crate::measure::{self, Seen};
+use crate::measure::{self, Seen, median};
 use crate::system::{Job, Kind};
 
 /// Bytes of a small event and of a large one.
@@ -15,8 +15,8 @@ pub struct Case {
     pub part: &'static str,
     pub job: Job,
     pub kinds: &'static [Kind],
-    /// What every run has shown, or why there is nothing; in the order of `kinds`.
-    pub seen: Vec<Result<Vec<Seen>, String>>,
+    /// What each round has shown, or why it failed; in the order of `kinds`.
+    pub rounds: Vec<Vec<Result<Seen, String>>>,
 }
 
 const EVERYBODY: &[Kind] = &Kind::ALL;
@@ -54,7 +54,7 @@ impl Case {
             part,
             job: job(subscribers, transport, size),
             kinds,
-            seen: kinds.iter().map(|_| Ok(Vec::new())).collect(),
+            rounds: vec![Vec::new(); kinds.len()],
         }
     }
 
@@ -76,11 +76,10 @@ impl Case {
         format!("{transport}, {subscribers}, {size}")
     }
 
-    /// One run of each system, one after the other. One that fails is not tried again.
+    /// One run of each system, one after the other.
     pub fn round(&mut self, only: &dyn Fn(Kind) -> bool) {
         let name = self.name();
-        for (kind, seen) in self.kinds.iter().zip(&mut self.seen) {
-            let Ok(runs) = seen else { continue };
+        for (kind, rounds) in self.kinds.iter().zip(&mut self.rounds) {
             if !only(*kind) {
                 continue;
             }
@@ -97,28 +96,39 @@ impl Case {
             let run = kind
                 .start(&job)
                 .and_then(|mut system| measure::run(&mut *system, &job));
-            match run {
-                Ok(run) => runs.push(run),
-                Err(failure) => {
-                    eprintln!("{name}: {}: {failure}", kind.name());
-                    *seen = Err(failure);
-                }
+            if let Err(failure) = &run {
+                eprintln!("{name}: {}: {failure}", kind.name());
             }
+            rounds.push(run);
         }
     }
 
-    /// How often pollcast was not measured, or did not deliver what it should.
-    pub fn failures(&self) -> usize {
-        let ours = self.kinds.iter().zip(&self.seen);
-        let ours = ours.filter(|(kind, seen)| **kind == Kind::Pollcast && seen.is_err());
-        ours.count()
+    /// Why rounds of a system failed, and how many there were.
+    pub fn failures(&self, kind: Kind) -> (Vec<&str>, usize) {
+        let rounds = self.rounds_of(kind);
+        let failures = rounds.iter().filter_map(|round| round.as_ref().err());
+        (failures.map(String::as_str).collect(), rounds.len())
     }
 
     /// The medians of a system, if it was measured.
     pub fn median(&self, kind: Kind) -> Option<Seen> {
-        let at = self.kinds.iter().position(|of| *of == kind)?;
-        let runs = self.seen[at].as_ref().ok()?;
-        (!runs.is_empty()).then(|| Seen::median(runs))
+        let runs: Vec<Seen> = self.rounds_of(kind).iter().flatten().copied().collect();
+        (!runs.is_empty()).then(|| Seen::median(&runs))
+    }
+
+    /// The median of one figure's ratios, each of two systems in the same round.
+    pub fn ratio(&self, figure: fn(&Seen) -> f64, of: Kind, to: Kind) -> Option<f64> {
+        let rounds = self.rounds_of(of).iter().zip(self.rounds_of(to));
+        let ratio = |(of, to): (&Result<Seen, _>, &Result<Seen, _>)| {
+            Some(figure(of.as_ref().ok()?) / figure(to.as_ref().ok()?))
+        };
+        let ratios: Vec<f64> = rounds.filter_map(ratio).collect();
+        (!ratios.is_empty()).then(|| median(ratios.into_iter()))
+    }
+
+    fn rounds_of(&self, kind: Kind) -> &[Result<Seen, String>] {
+        let at = self.kinds.iter().position(|of| *of == kind);
+        at.map_or(&[], |at| &self.rounds[at])
     }
 }
 

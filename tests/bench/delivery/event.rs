@@ -104,10 +104,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// One that is to see the events after this.
-    pub fn after(number: u32) -> Self {
+    /// One that is told where the stream is, or else gets the events after `after`.
+    pub fn new(is_greeted: bool, after: u32) -> Self {
         Self {
-            last: Some(number),
+            last: (!is_greeted).then_some(after),
             ..Self::default()
         }
     }

@@ -15,48 +15,35 @@ pub struct Figures {
 
 impl Figures {
     pub fn cases(&mut self, cases: &[Case]) {
-        let seen = |transport, subscribers, kind| -> Option<Seen> {
-            let is_it = |case: &&Case| {
+        let case = |transport, subscribers| {
+            cases.iter().find(|case| {
                 let job = &case.job;
                 job.transport == transport && job.size == SMALL && job.subscribers == subscribers
-            };
-            cases.iter().find(is_it)?.median(kind)
+            })
         };
-        let plain = |kind| seen(Transport::Http1, 10_000, kind);
-        let (ours, floor, nchan) = (
-            plain(Kind::Pollcast),
-            plain(Kind::Floor),
-            plain(Kind::Nchan),
-        );
-        let ratio = |of: fn(&Seen) -> f64, to: Option<Seen>| Some(of(&ours?) / of(&to?));
-        let cpu = |seen: &Seen| seen.processor;
-        self.at_most("CPU an event, × floor", ratio(cpu, floor), 1.1);
-        self.at_most("CPU an event, × nchan", ratio(cpu, nchan), 0.85);
-        self.at_most(
-            "latency p99, × nchan",
-            ratio(|seen| seen.latency.p99, nchan),
-            0.65,
-        );
-        self.at_least(
-            "accept rate, × nchan",
-            ratio(|seen| seen.accepted, nchan),
-            1.0,
-        );
-        let resident = |seen: Seen| seen.resident / KIB;
-        self.at_most("KiB a connection, HTTP/1.1", ours.map(resident), 2.5);
-        let tls = seen(Transport::Tls, 2_000, Kind::Pollcast);
-        self.at_most("KiB a connection, TLS", tls.map(resident), 26.0);
-        let streams = Transport::Http2(100);
-        let http2 = seen(streams, 10_000, Kind::Pollcast);
+        let plain = case(Transport::Http1, 10_000);
+        let ratio = |figure, to| plain.and_then(|case| case.ratio(figure, Kind::Pollcast, to));
+        let cpu: fn(&Seen) -> f64 = |seen| seen.processor;
+        self.at_most("CPU an event, × floor", ratio(cpu, Kind::Floor), 1.1);
+        self.at_most("CPU an event, × nchan", ratio(cpu, Kind::Nchan), 0.85);
+        let p99: fn(&Seen) -> f64 = |seen| seen.latency.p99;
+        self.at_most("latency p99, × nchan", ratio(p99, Kind::Nchan), 0.65);
+        let accepted: fn(&Seen) -> f64 = |seen| seen.accepted;
+        self.at_least("accept rate, × nchan", ratio(accepted, Kind::Nchan), 1.0);
+        let resident = |case: Option<&Case>| {
+            let seen = case.and_then(|case| case.median(Kind::Pollcast));
+            seen.map(|seen| seen.resident / KIB)
+        };
+        self.at_most("KiB a connection, HTTP/1.1", resident(plain), 2.5);
+        let tls = case(Transport::Tls, 2_000);
+        self.at_most("KiB a connection, TLS", resident(tls), 26.0);
+        let http2 = case(Transport::Http2(100), 10_000);
         self.at_most(
             "KiB a stream, HTTP/2, 100 a connection",
-            http2.map(resident),
+            resident(http2),
             2.5,
         );
-        let beside = seen(streams, 10_000, Kind::Floor);
-        let share = http2
-            .zip(beside)
-            .map(|(ours, floor)| ours.processor / floor.processor);
+        let share = http2.and_then(|case| case.ratio(cpu, Kind::Pollcast, Kind::Floor));
         self.at_most("CPU an event over HTTP/2, × floor on HTTP/1.1", share, 0.3);
     }
 

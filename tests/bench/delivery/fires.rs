@@ -1,6 +1,7 @@
 //! Bytes for one subscriber with gzip who is always caught up, over a recording of a real
 //! endpoint, beside polling that endpoint with gzip.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -20,6 +21,8 @@ use crate::process::{self, Role};
 const WINDOW_LOG: u32 = 27;
 /// The shortest interval there is, in ms.
 const INTERVAL: u32 = 10;
+/// Silence after which something is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes {
@@ -39,27 +42,33 @@ pub fn recording() -> Option<PathBuf> {
 /// When the stream does not lead to the last document.
 pub fn run(recording: &Path) -> Result<Bytes, String> {
     let bodies = bodies(recording).map_err(|failure| failure.to_string())?;
-    let polling = bodies.iter().map(|body| packed(body)).sum();
+    let last = bodies.last().ok_or("the recording is empty")?;
+    let last: Value = serde_json::from_slice(last).map_err(|failure| failure.to_string())?;
     let mut upstream = Role::start("recording", &[recording.display().to_string()]);
     let proxy = Proxy::start(&upstream.answer(), Transport::Gzip, INTERVAL)?;
-    let mut stream = TcpStream::connect(proxy.address).map_err(|failure| failure.to_string())?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a socket");
-    let request = "GET /feed HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n\
-                   accept-encoding: gzip\r\n\r\n";
-    stream
-        .write_all(request.as_bytes())
-        .map_err(|failure| failure.to_string())?;
-    let mut chunks = Chunks::after_head(BufReader::new(stream))?;
-    // The recording goes on when the first snapshot has come.
-    let mut events = BufReader::new(GzDecoder::new(&mut chunks)).lines();
-    let last: Value = serde_json::from_slice(&bodies[bodies.len() - 1]).expect("checked before");
-    let mut held = Value::Null;
-    let mut kind = String::new();
-    let mut has_begun = false;
+    let mut chunks = subscribe(&proxy).map_err(|failure| failure.to_string())?;
+    let mut lines = BufReader::new(GzDecoder::new(&mut chunks)).lines();
+    let mut held = next_document(&mut lines, Value::Null)?;
+    upstream.command("go");
     while held != last {
-        let line = events.next().ok_or("the stream ended")?;
+        held = next_document(&mut lines, held)?;
+    }
+    drop(lines);
+    Ok(Bytes {
+        polls: bodies.len(),
+        polling: bodies.iter().map(|body| packed(body)).sum(),
+        stream: chunks.payload,
+    })
+}
+
+/// Reads on to the next snapshot or patch, and does as it says.
+fn next_document(
+    lines: &mut impl Iterator<Item = io::Result<String>>,
+    mut held: Value,
+) -> Result<Value, String> {
+    let mut kind = String::new();
+    loop {
+        let line = lines.next().ok_or("the stream ended")?;
         let line = line.map_err(|failure| format!("before the last document: {failure}"))?;
         if let Some(name) = line.strip_prefix("event: ") {
             kind = name.to_owned();
@@ -67,25 +76,40 @@ pub fn run(recording: &Path) -> Result<Bytes, String> {
         let Some(text) = line.strip_prefix("data: ") else {
             continue;
         };
-        let told: Value = serde_json::from_str(text).map_err(|failure| failure.to_string())?;
+        let wrong = |failure: &dyn Error| format!("{kind}: {failure}");
         match kind.as_str() {
-            "snapshot" => held = told,
+            "snapshot" => return serde_json::from_str(text).map_err(|failure| wrong(&failure)),
             "patch" => {
                 let patch: json_patch::Patch =
-                    serde_json::from_value(told).map_err(|failure| failure.to_string())?;
-                json_patch::patch(&mut held, &patch).map_err(|failure| failure.to_string())?;
+                    serde_json::from_str(text).map_err(|failure| wrong(&failure))?;
+                json_patch::patch(&mut held, &patch).map_err(|failure| wrong(&failure))?;
+                return Ok(held);
             }
             _ => {}
         }
-        if !std::mem::replace(&mut has_begun, true) {
-            upstream.command("go");
+    }
+}
+
+fn subscribe(proxy: &Proxy) -> io::Result<Chunks> {
+    let mut stream = TcpStream::connect(proxy.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let request = "GET /feed HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n\
+                   accept-encoding: gzip\r\n\r\n";
+    stream.write_all(request.as_bytes())?;
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    drop(events);
-    Ok(Bytes {
-        polls: bodies.len(),
-        polling,
-        stream: chunks.payload,
+    if !head.to_lowercase().contains("content-encoding: gzip") {
+        return Err(io::Error::other("events are not compressed"));
+    }
+    Ok(Chunks {
+        stream,
+        left: 0,
+        payload: 0,
     })
 }
 
@@ -100,29 +124,6 @@ struct Chunks {
     stream: BufReader<TcpStream>,
     left: usize,
     payload: u64,
-}
-
-impl Chunks {
-    fn after_head(mut stream: BufReader<TcpStream>) -> Result<Self, String> {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            match stream
-                .read_line(&mut head)
-                .map_err(|failure| failure.to_string())?
-            {
-                0 => return Err("no answer".to_owned()),
-                _ => {}
-            }
-        }
-        match head.to_lowercase().contains("content-encoding: gzip") {
-            true => Ok(Self {
-                stream,
-                left: 0,
-                payload: 0,
-            }),
-            false => Err("not there: events are not compressed".to_owned()),
-        }
-    }
 }
 
 impl Read for Chunks {

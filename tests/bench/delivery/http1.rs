@@ -43,10 +43,7 @@ impl Response {
         };
         Self {
             stage: Stage::Head(Vec::new()),
-            follower: match greeting {
-                Some(_) => Follower::default(),
-                None => Follower::after(after),
-            },
+            follower: Follower::new(greeting.is_some(), after),
             greeting,
             gzip: is_gzip.then(gzip),
         }

@@ -41,12 +41,8 @@ pub struct Streams {
 
 impl Streams {
     pub fn new(count: usize, greeting: Option<u32>, after: u32) -> Self {
-        let follower = match greeting {
-            Some(_) => Follower::default(),
-            None => Follower::after(after),
-        };
         Self {
-            followers: vec![follower; count],
+            followers: vec![Follower::new(greeting.is_some(), after); count],
             greeting,
             ready: 0,
             partial: Vec::new(),

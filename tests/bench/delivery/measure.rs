@@ -120,7 +120,7 @@ fn gather(
     job: &Job,
     seen: &mut Seen,
 ) -> Result<(), String> {
-    crowd.read_for(SETTLE)?;
+    crowd.read_for(SETTLE / 2)?;
     let processes = system.processes();
     let measure = || (process::resident(&processes), process::kernel_memory());
     let (resident, kernel) = measure();

@@ -27,7 +27,8 @@ impl Options {
             match &*argument {
                 "--bench" => {} // says cargo
                 "--runs" => {
-                    options.runs = arguments.next()?.parse().ok().filter(|runs| *runs > 0)?
+                    let runs = arguments.next()?.parse().ok();
+                    options.runs = runs.filter(|runs| *runs > 0)?;
                 }
                 "--subscribers" => options.subscribers = Some(arguments.next()?.parse().ok()?),
                 "--only" => {

@@ -108,7 +108,7 @@ impl Proxy {
             file.and_then(|mut file| file.read_to_string(&mut log))
                 .expect("its log");
             let last = log.trim().lines().next_back().unwrap_or_default().trim();
-            return Err(format!("not there: {last}"));
+            return Err(format!("it never started: {last}"));
         };
         Ok(Self {
             child,

@@ -177,8 +177,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// It tells its log, not us.
     pub fn start(command: &mut Command) -> Self {
-        let first = command.stdout(Stdio::null()).spawn();
+        let first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Self {
             first: first.expect("the server runs"),
         }

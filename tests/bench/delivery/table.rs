@@ -25,15 +25,11 @@ pub fn cases(cases: &[Case]) {
     println!("| subscribers, event | by | {} |", COLUMNS.join(" | "));
     println!("|---|---|{}", "--:|".repeat(COLUMNS.len()));
     for case in cases {
-        for (kind, runs) in case.kinds.iter().zip(&case.seen) {
-            let cells = match runs {
-                Ok(runs) if runs.is_empty() => continue,
-                Ok(_) => row(case, *kind),
-                Err(failure) => {
-                    let mut cells = vec!["–".to_owned(); COLUMNS.len()];
-                    cells[0] = format!("**{}**", failure.replace('|', "/"));
-                    cells
-                }
+        for kind in case.kinds {
+            let cells = match (case.median(*kind), case.failures(*kind)) {
+                (Some(seen), _) => row(case, *kind, &seen),
+                (None, (failures, _)) if failures.is_empty() => continue,
+                (None, _) => vec!["–".to_owned(); COLUMNS.len()],
             };
             println!(
                 "| {} | {} | {} |",
@@ -43,12 +39,21 @@ pub fn cases(cases: &[Case]) {
             );
         }
     }
+    for (case, kind) in cases
+        .iter()
+        .flat_map(|case| case.kinds.iter().map(move |kind| (case, *kind)))
+    {
+        let (failures, rounds) = case.failures(kind);
+        if let Some(first) = failures.first() {
+            let (name, by, failed) = (case.name(), kind.name(), failures.len());
+            println!("\n**{name}, {by}: {failed} of {rounds} runs failed: {first}**");
+        }
+    }
 }
 
-fn row(case: &Case, kind: Kind) -> Vec<String> {
-    let seen = case.median(kind).expect("invariant: there are runs");
-    let ratio = |to: Kind| match case.median(to) {
-        Some(of) => format!("{:.2}", seen.processor / of.processor),
+fn row(case: &Case, kind: Kind, seen: &Seen) -> Vec<String> {
+    let ratio = |to: Kind| match case.ratio(|seen| seen.processor, kind, to) {
+        Some(ratio) => format!("{ratio:.2}"),
         None => "–".to_owned(),
     };
     let Seen { latency, .. } = seen;
