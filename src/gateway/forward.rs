@@ -88,8 +88,9 @@ pub fn forget_hops(request: &mut RequestHeader) {
 }
 
 /// Makes the client's request one for the upstream: its path, its `Host`, and where the request
-/// came from (RFC 7239 and the older `X-Forwarded-*`) by which `scheme`. What a client claims of itself in
-/// `X-Forwarded-Host` and `X-Forwarded-Proto` is replaced; the lists of hops are continued.
+/// came from by which `scheme` (RFC 7239 and the older `X-Forwarded-*`). What a client claims of
+/// itself in `X-Forwarded-Host` and `X-Forwarded-Proto` is replaced; the lists of hops are
+/// continued.
 ///
 /// # Errors
 /// If a value cannot stand in a header, which Pingora's parser has ruled out.

@@ -62,7 +62,10 @@ fn proxy(upstream: &str, more: &str) -> (Proxy, std::path::PathBuf) {
 }
 
 fn connect(address: SocketAddr, offered: &[u8]) -> SslStream<TcpStream> {
-    let stream = TcpStream::connect(address).expect("a connection");
+    secure(TcpStream::connect(address).expect("a connection"), offered)
+}
+
+fn secure(stream: TcpStream, offered: &[u8]) -> SslStream<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let mut builder = SslConnector::builder(SslMethod::tls()).expect("TLS");
     builder.set_verify(SslVerifyMode::NONE);
@@ -172,6 +175,24 @@ fn a_pair_that_is_of_no_use_is_told_once_and_the_old_one_stays() {
     assert_eq!(shown(proxy.address()), "first");
     issue(&folder, "second");
     eventually("a good one is taken", || shown(proxy.address()) == "second");
+}
+
+#[test]
+fn a_load_balancer_tells_the_client_before_tls_begins() {
+    let stage = Stage::new(|request| {
+        let client = request.header("x-forwarded-for").unwrap_or("-");
+        Reply::status(200, client.to_owned())
+    });
+    let (proxy, _) = proxy(&stage.url(), ", proxy_protocol: true");
+    let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
+    stream
+        .write_all(b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n")
+        .unwrap();
+    let mut stream = secure(stream, b"");
+    stream
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    read_until(&mut stream, "2001:db8::7");
 }
 
 #[tokio::test(flavor = "multi_thread")]
