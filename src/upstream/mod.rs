@@ -8,8 +8,10 @@ mod client;
 mod interest;
 mod metrics;
 mod poller;
+mod supervise;
 
 pub(crate) use client::root_cause;
 pub use client::{Client, ClientError};
 pub use metrics::{Metrics, PollMetrics};
-pub use poller::{Poller, supervise};
+pub use poller::Poller;
+pub use supervise::supervise;

@@ -1,11 +1,10 @@
 //! The task that polls for one topic.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{error, info, warn};
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
 
 use super::client::{Answer, Client, PollError, Validators};
 use super::interest::Interest;
@@ -22,9 +21,6 @@ use crate::hub::{Audience, Lessons, Topic};
 
 /// Bodies from this length on are read apart from the event loop.
 const INLINE_BYTES: usize = 64 * 1024;
-
-/// At least this long between a poller's crash and the next attempt.
-const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Polls one topic for as long as somebody listens.
 pub struct Poller {
@@ -43,29 +39,6 @@ pub struct Poller {
     validators: Validators,
     audience: watch::Receiver<Audience>,
     interest: Interest,
-}
-
-/// Keeps a poller running. A panic in one is a mistake of ours; it must not leave a feed behind
-/// that looks live and is dead. `make` starts afresh: the next document is told as a snapshot.
-pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Poller) {
-    while let Err(crash) = tokio::spawn(make().run()).await {
-        if !crash.is_panic() {
-            return;
-        }
-        error!(
-            feed = topic.feed().path,
-            "poller crashed; starting it again"
-        );
-        // What is held is stale from now on, however often the next one crashes as well.
-        topic.cooled(clock.now());
-        topic.failed(
-            "pollcast failed to read the answer".to_owned(),
-            None,
-            clock.now(),
-        );
-        topic.warmed();
-        sleep(topic.feed().poll.interval.max(CRASH_PAUSE)).await;
-    }
 }
 
 /// Why a poll changed nothing.
@@ -325,98 +298,4 @@ fn interest(feed: &Feed) -> Interest {
         Idle::Pause => Modes::NONE,
     };
     Interest::new(feed.poll.linger, always)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::backplane::Memory;
-    use crate::config::{Config, System};
-    use crate::core::event::Mode;
-    use crate::core::id::{Epoch, EventId};
-    use crate::core::sse::{Coding, Kind, Wire};
-    use crate::hub;
-    use crate::metrics::Registry;
-    use crate::upstream;
-
-    /// Crashes whoever publishes for the second and the third time.
-    #[derive(Default)]
-    struct Trap(AtomicUsize);
-
-    #[async_trait]
-    impl Backplane for Trap {
-        async fn publish(&self, topic: &Topic, change: Change) -> EventId {
-            let before = self.0.fetch_add(1, Ordering::SeqCst);
-            assert!(!(1..=2).contains(&before), "it was set to fail");
-            Memory.publish(topic, change).await
-        }
-    }
-
-    /// An upstream whose document is another one at every poll.
-    fn serve_counter() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for (poll, mut stream) in listener.incoming().flatten().enumerate() {
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{poll}");
-            }
-        });
-        url
-    }
-
-    fn trapped(url: &str) -> Arc<Topic> {
-        let text = format!(
-            "upstreams: {{a: {{url: '{url}'}}}}\n\
-             feeds: [{{path: /feed, upstream: a, poll: {{interval: 10ms}}}}]"
-        );
-        let (config, _) = Config::parse(&text, &System::new("")).unwrap();
-        let (registry, clock) = (Registry::default(), Clock::start());
-        let metrics = hub::Metrics::new(&registry).feed("/feed");
-        let epoch = Epoch::from_random(1);
-        let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
-        let metrics = upstream::Metrics::new(&registry);
-        let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
-        let watched = Arc::clone(&topic);
-        let make = move || {
-            let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));
-            Poller::new(topic, client.clone(), trap.clone(), clock, metrics)
-        };
-        tokio::spawn(supervise(Arc::clone(&topic), clock, make));
-        topic
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_poller_that_crashes_is_started_again_and_its_feed_is_stale_meanwhile() {
-        let topic = trapped(&serve_counter());
-        let subscription = topic.subscribe(topic.demand(Mode::Patch), Coding::Identity, None);
-        let mut cursor = subscription.cursor;
-        let story = async {
-            let (mut snapshots, mut stale) = (0, 0);
-            while snapshots < 2 {
-                let due = topic.due(cursor);
-                for frame in &due.frames {
-                    let bytes = frame.bytes(Wire::PLAIN);
-                    let text = String::from_utf8_lossy(&bytes);
-                    snapshots += usize::from(frame.kind() == Kind::Snapshot);
-                    stale += usize::from(text.contains("pollcast failed to read the answer"));
-                }
-                cursor = due.after;
-                sleep(Duration::from_millis(1)).await;
-            }
-            stale
-        };
-        let patience = Duration::from_secs(30);
-        let stale = tokio::time::timeout(patience, story)
-            .await
-            .expect("two documents");
-        // Between the two crashes the feed was live for a moment that the reader may have missed.
-        assert!((1..=2).contains(&stale), "a crash is told: {stale}");
-    }
 }
