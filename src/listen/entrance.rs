@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::tls::{CertificateError, Certificates};
+use socket2::{Domain, Socket, Type};
+
 use crate::config::Listener;
 
 /// A socket that clients can connect to already, though nobody accepts them yet.
@@ -16,6 +18,11 @@ pub struct Entrance {
     pub(super) is_http2: bool,
     pub(super) is_behind_proxy: bool,
 }
+
+/// Connections that may wait to be accepted, as far as the system allows (`net.core.somaxconn`).
+/// With the standard library's 128 a crowd that comes at once waits for retransmissions, a second
+/// and more each.
+const BACKLOG: i32 = 65_535;
 
 /// Why there is no such socket.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +44,7 @@ impl Entrance {
         let tls = listener.tls.clone();
         let tls = tls.map(|files| Certificates::load(files, listener.http2));
         let tls = tls.transpose()?;
-        let socket = TcpListener::bind(listener.address)?;
-        let entrance = Self::at(socket)?;
+        let entrance = Self::at(listen(listener.address)?)?;
         Ok(Self {
             tls,
             is_http2: listener.http2,
@@ -75,4 +81,13 @@ impl Entrance {
             None => "http",
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // An address that another process has just left is free.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }

@@ -199,4 +199,10 @@ fn more_connections_than_are_accepted_in_a_second_wait_and_none_is_refused() {
     assert_eq!(answers, [200; 30]);
     // Nobody is faster than the rate, however slow this machine is.
     assert!(begun.elapsed() > Duration::from_secs(2));
+    // With a short backlog the system would drop what it cannot hold, and clients would try again
+    // after a second, after three, after seven.
+    let crowd: Vec<_> = (0..1000)
+        .map(|_| TcpStream::connect_timeout(&proxy.address(), Duration::from_secs(10)))
+        .collect();
+    assert!(crowd.iter().all(Result::is_ok));
 }
