@@ -122,9 +122,6 @@ fn say_how(options: &Options) {
             println!("**{name} was skipped: it is not installed (tests/setup bench-delivery).**");
         }
     }
-    if pushpin::installed().is_some() {
-        println!("Pushpin serves 1,000 subscribers only: it takes minutes for more.");
-    }
 }
 
 fn processors() -> usize {

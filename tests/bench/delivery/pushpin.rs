@@ -22,6 +22,9 @@ const HOLD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
 /// It answers 502 to some of those who come together in larger numbers.
 const AT_ONCE: usize = 16;
 
+/// After so many good answers it counts as started.
+const SERVED_IN_A_ROW: usize = 20;
+
 pub struct Pushpin {
     server: Server,
     _origin: Role,
@@ -72,20 +75,27 @@ impl Pushpin {
     }
 }
 
-/// The parts find each other one after the other: until then there are other answers than 200.
+/// The parts find each other one after the other, condure's two workers each for itself: until
+/// then some requests are answered otherwise, or not at all.
 fn wait_for(address: SocketAddr) {
-    for _ in 0..100 {
-        let mut stream = Publisher::connect(address).into_stream();
-        let request = "GET /feed HTTP/1.1\r\nhost: bench\r\n\r\n";
-        stream.write_all(request.as_bytes()).expect("it reads");
-        let mut line = String::new();
-        let read = BufReader::new(&stream).read_line(&mut line);
-        if read.is_ok() && line.starts_with("HTTP/1.1 200 ") {
+    let mut in_a_row = 0;
+    for _ in 0..200 {
+        std::thread::sleep(Duration::from_millis(50));
+        in_a_row = if is_served(address) { in_a_row + 1 } else { 0 };
+        if in_a_row == SERVED_IN_A_ROW {
             return;
         }
-        std::thread::sleep(Duration::from_millis(100));
     }
     panic!("Pushpin was not ready within ten seconds");
+}
+
+fn is_served(address: SocketAddr) -> bool {
+    let mut stream = Publisher::connect(address).into_stream();
+    let request = "GET /feed HTTP/1.1\r\nhost: bench\r\n\r\n";
+    let asked = stream.write_all(request.as_bytes());
+    let mut line = String::new();
+    let read = asked.and_then(|()| BufReader::new(&stream).read_line(&mut line));
+    read.is_ok() && line.starts_with("HTTP/1.1 200 ")
 }
 
 /// The package's own, with its files in the folder, free ports, and limits that do not limit.
