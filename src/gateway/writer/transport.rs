@@ -150,11 +150,12 @@ fn send(
     batch: &Batch,
     sent: usize,
 ) -> Poll<Result<usize>> {
-    let mut data = match batch.is_for_one() && batch.len() <= RESERVE {
-        true => batch.joined(sent),
-        false => batch.rest_of_part(sent),
+    let is_joined = batch.is_for_one() && batch.len() <= RESERVE;
+    let left = match is_joined {
+        true => batch.len() - sent,
+        false => batch.rest_of_part(sent).len(),
     };
-    let wanted = match data.len() {
+    let wanted = match left {
         small @ ..LARGE if !batch.is_for_one() => small.min(SMALL_PIECE),
         any => any.min(RESERVE),
     };
@@ -166,8 +167,12 @@ fn send(
             None => return Poll::Ready(Err(ErrorKind::BrokenPipe.into())),
         };
     }
-    data.truncate(wanted.min(room));
-    let length = data.len();
+    let length = wanted.min(room);
+    // No more is copied than goes: a small piece that waits in `h2` would keep the whole copy.
+    let data = match is_joined {
+        true => batch.joined(sent, length),
+        false => batch.rest_of_part(sent).slice(..length),
+    };
     stream.send_data(data, false).map_err(Error::other)?;
     Poll::Ready(Ok(length))
 }
