@@ -136,13 +136,16 @@ impl Batch {
         self.is_for_one
     }
 
-    /// All that begins at this many bytes, copied into one piece.
-    pub fn joined(&self, sent: usize) -> Bytes {
-        let mut all = Vec::with_capacity(self.len);
-        self.parts
-            .iter()
-            .for_each(|part| all.extend_from_slice(part));
-        Bytes::from(all).slice(sent.min(self.len)..)
+    /// What begins at this many bytes, at most `longest` of it, copied into one piece.
+    pub fn joined(&self, sent: usize, longest: usize) -> Bytes {
+        let length = self.len.saturating_sub(sent).min(longest);
+        let mut piece = Vec::with_capacity(length);
+        while piece.len() < length {
+            let part = self.rest_of_part(sent + piece.len());
+            let room = length - piece.len();
+            piece.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        piece.into()
     }
 
     /// What begins at this many bytes: the rest of one part.
@@ -206,7 +209,10 @@ mod tests {
             let part = batch.rest_of_part(sent);
             assert!(whole[sent..].starts_with(&part));
             assert_eq!(part.is_empty(), sent == whole.len());
-            assert_eq!(batch.joined(sent), &whole[sent..]);
+            for longest in 0..=whole.len() {
+                let end = whole.len().min(sent + longest);
+                assert_eq!(batch.joined(sent, longest), &whole[sent..end]);
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ const BYTES_PER_SECOND: usize = 16 * 1024;
 const MAX_CHATTER: usize = 64 * 1024;
 /// How long the end of a connection may take after its last byte.
 const CLOSING: Duration = Duration::from_secs(1);
-/// How often a client is asked whether it is there, where nothing wakes for its leaving.
+/// How often a client is asked whether it is there, where its leaving may wake nobody.
 const ASKING: Duration = Duration::from_secs(2);
 /// When a client whose end of the connection is closed is written to: if it is gone, the first
 /// write is answered with a reset, and a later one fails.

@@ -73,6 +73,12 @@ impl Transport {
             };
             *sent += wrote;
         }
+        if let Transport::Http2(stream) = self {
+            // From now on only its end is waited for.
+            if stream.poll_reset(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -83,14 +89,11 @@ impl Transport {
     pub fn poll_hear(&mut self, context: &mut Context<'_>) -> Result<Heard> {
         match self {
             Transport::Http1(stream) => hear(stream, context),
-            // The waker of a stream has one place, which belongs to whoever waits for its window.
-            Transport::Http2(stream) => {
-                let mut nobody = Context::from_waker(Waker::noop());
-                Ok(match stream.poll_reset(&mut nobody) {
-                    Poll::Ready(_) => Heard::Left,
-                    Poll::Pending => Heard::Silence,
-                })
-            }
+            // The waker of a stream has one place, which waiting for its window shares.
+            Transport::Http2(stream) => Ok(match stream.poll_reset(context) {
+                Poll::Ready(_) => Heard::Left,
+                Poll::Pending => Heard::Silence,
+            }),
         }
     }
 
@@ -106,7 +109,7 @@ impl Transport {
         }
     }
 
-    /// Whether the client's leaving must be asked for, as nothing wakes for it.
+    /// Whether the client is to be asked for now and then, as no socket of its own tells of its end.
     pub fn must_be_asked(&self) -> bool {
         matches!(self, Transport::Http2(_))
     }
@@ -150,14 +153,17 @@ fn send(
     batch: &Batch,
     sent: usize,
 ) -> Poll<Result<usize>> {
-    let mut data = match batch.is_for_one() && batch.len() <= RESERVE {
-        true => batch.joined(sent),
-        false => batch.rest_of_part(sent),
+    let is_joined = batch.is_for_one() && batch.len() <= RESERVE;
+    let left = match is_joined {
+        true => batch.len() - sent,
+        false => batch.rest_of_part(sent).len(),
     };
-    let wanted = match data.len() {
+    let wanted = match left {
         small @ ..LARGE if !batch.is_for_one() => small.min(SMALL_PIECE),
         any => any.min(RESERVE),
     };
+    // Or what is reserved here would wake this very stream.
+    let _ = stream.poll_reset(&mut Context::from_waker(Waker::noop()));
     stream.reserve_capacity(wanted);
     let mut room = stream.capacity();
     while room == 0 {
@@ -166,8 +172,12 @@ fn send(
             None => return Poll::Ready(Err(ErrorKind::BrokenPipe.into())),
         };
     }
-    data.truncate(wanted.min(room));
-    let length = data.len();
+    let length = wanted.min(room);
+    // No more is copied than goes: a small piece that waits in `h2` would keep the whole copy.
+    let data = match is_joined {
+        true => batch.joined(sent, length),
+        false => batch.rest_of_part(sent).slice(..length),
+    };
     stream.send_data(data, false).map_err(Error::other)?;
     Poll::Ready(Ok(length))
 }
@@ -187,5 +197,47 @@ fn hear(stream: &mut Stream, context: &mut Context<'_>) -> Result<Heard> {
                 bytes => Heard::Chatter(bytes),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::sse::{Frame, Wire};
+
+    #[tokio::test]
+    async fn the_end_of_a_stream_wakes_whoever_has_sent_all() {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let client = async {
+            let (mut client, connection) = h2::client::handshake(far).await.unwrap();
+            tokio::spawn(connection);
+            let (response, mut stream) = client.send_request(Default::default(), true).unwrap();
+            let mut body = response.await.unwrap().into_body();
+            body.data().await.unwrap().unwrap();
+            stream.send_reset(h2::Reason::CANCEL);
+            client
+        };
+        let server = async {
+            let mut connection = h2::server::handshake(near).await.unwrap();
+            let (_, mut answer) = connection.accept().await.unwrap().unwrap();
+            let stream = answer.send_response(Default::default(), false).unwrap();
+            tokio::spawn(async move { while connection.accept().await.is_some() {} });
+            let mut transport = Transport::Http2(stream);
+            let batch = Batch::of(vec![Arc::new(Frame::retry(1))], Wire::PLAIN);
+            let mut sent = 0;
+            poll_fn(|context| transport.poll_send(context, &batch, &mut sent))
+                .await
+                .unwrap();
+            poll_fn(|context| match transport.poll_hear(context).unwrap() {
+                Heard::Silence => Poll::Pending,
+                heard => Poll::Ready(heard),
+            })
+            .await
+        };
+        let (_client, heard) = tokio::join!(client, server);
+        assert_eq!(heard, Heard::Left);
     }
 }
