@@ -1,5 +1,6 @@
 //! One subscriber.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::Batch;
 use super::crowd::Crowd;
-use super::transport::{Heard, Transport};
+use super::transport::{Heard, Progress, Transport};
 use super::wheel::{Tick, ticks};
 use super::{Newcomer, retry};
 use crate::core::sse::gzip::Checksum;
@@ -112,7 +113,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Sending {
     batch: Arc<Batch>,
-    sent: usize,
+    progress: Progress,
     deadline: Tick,
 }
 
@@ -260,8 +261,10 @@ impl Client {
             return Ok(true);
         };
         let mut context = Context::from_waker(&self.waker);
-        let Sending { batch, sent, .. } = sending;
-        match self.transport.poll_send(&mut context, batch, sent) {
+        let Sending {
+            batch, progress, ..
+        } = sending;
+        match self.transport.poll_send(&mut context, batch, progress) {
             Poll::Ready(Ok(())) => {
                 crowd.delivered(batch.tally());
                 if self.wire.coding == Coding::Gzip {
@@ -270,6 +273,9 @@ impl Client {
                 self.last_write = now;
                 self.sending = None;
                 Ok(true)
+            }
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::TimedOut => {
+                Err(Closed::WriteTimeout)
             }
             Poll::Ready(Err(_)) => Err(match self.probes {
                 Some(_) => Closed::Left,
@@ -348,7 +354,7 @@ impl Client {
             + Duration::from_secs((batch.len() / BYTES_PER_SECOND) as u64);
         self.sending = Some(Sending {
             batch,
-            sent: 0,
+            progress: Progress::default(),
             deadline: now.saturating_add(ticks(patience)).saturating_add(1),
         });
     }

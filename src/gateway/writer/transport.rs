@@ -25,6 +25,20 @@ const LARGE: usize = 1 << 10;
 /// What is asked of an HTTP/2 stream's window at once.
 const RESERVE: usize = 16 << 10;
 
+/// In so many pieces anything may be taken, and in more if they are this large on average: a piece
+/// that waits costs `h2` some hundred bytes, however small it is.
+const MIN_PIECES: usize = 64;
+const SMALLEST_PIECE: usize = 64;
+
+/// How much of a batch is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// In bytes.
+    sent: usize,
+    /// In writes or frames.
+    pieces: usize,
+}
+
 /// The way to one client.
 pub enum Transport {
     /// A connection of its own.
@@ -56,22 +70,27 @@ impl std::fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Writes the batch from `sent` on, which moves along. Ready when all of it is written.
+    /// Writes what is left of the batch, and moves `progress` along. Ready when all is written.
     ///
     /// # Errors
-    /// If the connection or the stream is broken.
+    /// If the connection or the stream is broken; as timed out if the client takes so little at a
+    /// time that what each piece costs would add up.
     pub fn poll_send(
         &mut self,
         context: &mut Context<'_>,
         batch: &Batch,
-        sent: &mut usize,
+        progress: &mut Progress,
     ) -> Poll<Result<()>> {
-        while *sent < batch.len() {
+        while progress.sent < batch.len() {
+            if progress.pieces > MIN_PIECES + batch.len() / SMALLEST_PIECE {
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
             let wrote = match self {
-                Transport::Http1(stream) => ready!(write(stream, context, batch, *sent))?,
-                Transport::Http2(stream) => ready!(send(stream, context, batch, *sent))?,
+                Transport::Http1(stream) => ready!(write(stream, context, batch, progress.sent))?,
+                Transport::Http2(stream) => ready!(send(stream, context, batch, progress.sent))?,
             };
-            *sent += wrote;
+            progress.sent += wrote;
+            progress.pieces += 1;
         }
         if let Transport::Http2(stream) = self {
             // From now on only its end is waited for.
@@ -227,8 +246,8 @@ mod tests {
             tokio::spawn(async move { while connection.accept().await.is_some() {} });
             let mut transport = Transport::Http2(stream);
             let batch = Batch::of(vec![Arc::new(Frame::retry(1))], Wire::PLAIN);
-            let mut sent = 0;
-            poll_fn(|context| transport.poll_send(context, &batch, &mut sent))
+            let mut progress = Progress::default();
+            poll_fn(|context| transport.poll_send(context, &batch, &mut progress))
                 .await
                 .unwrap();
             poll_fn(|context| match transport.poll_hear(context).unwrap() {
