@@ -71,15 +71,14 @@ impl Gateway {
             framing: framing(session),
             coding: coding(feed, session),
         };
-        session.set_keepalive(None);
-        let head = stream_head(feed, &headers, wire)?;
-        session.write_response_header(Box::new(head), false).await?;
         let protocol = protocol(session.req_header().version);
         let peer = peer(session);
-        let transport = detach(session).await?;
+        let head = stream_head(feed, &headers, wire)?;
+        let (transport, head) = detach(session, head).await?;
         let delivery = Delivery {
             subscription: topic.subscribe(demand, wire.coding, wishes.last_id.as_deref()),
             transport,
+            head,
             wire,
             seat,
             connection: self.metrics.opened(feed, protocol, under_way),

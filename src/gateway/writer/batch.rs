@@ -70,14 +70,15 @@ impl Batch {
         }
     }
 
-    /// The beginning of a body, `first`, and then this.
-    pub fn opened(&self, first: Frame, wire: Wire) -> Self {
+    /// What goes before a body, its beginning, `first`, and then this.
+    pub fn opened(&self, head: Bytes, first: Frame, wire: Wire) -> Self {
         let mut opened = self.after(Some(first), wire);
-        let opening = wire.opening();
-        if !opening.is_empty() {
-            opened.len += opening.len();
+        if wire.coding == Coding::Gzip {
             opened.tally.bytes += gzip::HEADER.len() as u64;
-            opened.parts.insert(0, opening);
+        }
+        for part in [wire.opening(), head] {
+            opened.len += part.len();
+            opened.parts.insert(0, part);
         }
         opened
     }

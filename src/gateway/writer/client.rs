@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::Batch;
@@ -86,6 +87,8 @@ pub struct Client {
     stage: Stage,
     /// Whether it was greeted with its reconnection time.
     is_greeted: bool,
+    /// What goes before the greeting.
+    head: Bytes,
     /// Whether more is due than was taken last.
     is_behind: bool,
     /// When it has been open for long enough.
@@ -147,6 +150,7 @@ impl Client {
             checksum: Checksum::default(),
             stage: Stage::Open,
             is_greeted: false,
+            head: delivery.head,
             is_behind: false,
             expires: lifetime.map(|lifetime| now.saturating_add(lifetime)),
             probes: None,
@@ -326,8 +330,9 @@ impl Client {
     }
 
     /// The first that it gets: when to come back if the connection is lost, and what is due.
-    fn greeting(&self, batch: &Batch) -> Batch {
-        batch.opened(self.retry(), self.wire)
+    fn greeting(&mut self, batch: &Batch) -> Batch {
+        let head = std::mem::take(&mut self.head);
+        batch.opened(head, self.retry(), self.wire)
     }
 
     /// Begins the last of the body: what is due, and when to come back, if that may help.

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -39,13 +40,15 @@ use crate::hub::Subscription;
 use mailbox::Mailbox;
 pub use transport::Transport;
 
-/// One response to be written: its head is on the wire (perhaps unflushed), its body is not.
+/// One response to be written.
 #[derive(Debug)]
 pub struct Delivery {
     /// What is sent.
     pub subscription: Subscription,
     /// Where to.
     pub transport: Transport,
+    /// What goes before the body: the response's head, where that is not written yet.
+    pub head: Bytes,
     /// How the body is written.
     pub wire: Wire,
     /// Its place among those who may subscribe, kept until the stream is over.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::batch::Batch;
 
 /// How many pieces one write takes.
-const MAX_SLICES: usize = 18;
+const MAX_SLICES: usize = 20;
 /// What a transport without vectored writes, such as TLS, is given at once: one record
 /// (RFC 8446 section 5.1).
 const RECORD: usize = 16 << 10;
