@@ -169,10 +169,10 @@ pub fn upstream(recording: &Path) -> io::Result<()> {
     let listener = process::listen()?;
     let (go, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        io::stdin()
-            .lines()
-            .map_while(Result::ok)
-            .try_for_each(|_| go.send(()))
+        let mut lines = io::stdin().lines().map_while(Result::ok);
+        let told = lines.try_for_each(|_| go.send(()));
+        // Nobody is there to say more.
+        std::process::exit(told.is_err().into());
     });
     let mut body = bodies.next().unwrap_or_default();
     let mut goes = false;

@@ -178,6 +178,11 @@ impl System for Pushpin {
 /// The origin: says where it listens, and answers every request so that it is held.
 pub fn origin() -> io::Result<()> {
     let listener = process::listen()?;
+    std::thread::spawn(|| {
+        // It ends with the one who started it, however that ends.
+        let ended = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(ended.is_err().into());
+    });
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || hold(&stream));
     }
