@@ -19,7 +19,8 @@
 //!
 //! The other way, [`listen`] accepts a connection, and a request on it becomes a subscriber in
 //! [`gateway`]: `negotiate` decides whether it is one, `subscribe` answers it, `detach` takes the
-//! connection out of Pingora, `forward` passes everything else through. A poll that fails goes to [`core::health`] instead of the log.
+//! connection out of Pingora, `forward` passes everything else through. A poll that fails goes to
+//! [`core::health`] instead of the log.
 //!
 //! # Words
 //!
@@ -34,8 +35,8 @@
 //!
 //! Arrows point one way: [`core`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`hub`], [`listen`] <-
-//! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers listen to it, so nothing below calls up.
-//! `tests/architecture.rs` holds this.
+//! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
+//! listen to it, so nothing below calls up. `tests/architecture.rs` holds this.
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

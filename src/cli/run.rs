@@ -11,7 +11,7 @@ use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::CliError;
-use crate::config::{Config, Feed, Idle, Warning};
+use crate::config::{Config, Feed, Idle, Listener, Warning};
 use crate::server::{Server, StartError};
 
 /// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
@@ -116,14 +116,28 @@ fn introduction(server: &Server) -> String {
     }
     let admin = server.admin_address();
     let _ = writeln!(text, "admin on http://{admin}/metrics");
-    if let (Some(feed), Some(origin)) = (server.config().feeds.first(), server.origins().next()) {
-        let url = format!("{origin}{}", feed.path);
+    // A listener behind a load balancer is the last to try by hand.
+    let listeners = server.config().server.listen.iter().zip(server.origins());
+    let nearest = listeners.min_by_key(|(listener, _)| listener.proxy_protocol);
+    if let (Some(feed), Some((listener, origin))) = (server.config().feeds.first(), nearest) {
         let _ = writeln!(
             text,
-            "watch it:  curl -N -H 'Accept: text/event-stream' {url}"
+            "watch it:  {} -H 'Accept: text/event-stream' {origin}{}",
+            curl(listener),
+            feed.path
         );
     }
     text
+}
+
+/// How curl reaches a listener. No certificate is made out to the address that it listens on.
+fn curl(listener: &Listener) -> &'static str {
+    match (listener.tls.is_some(), listener.proxy_protocol) {
+        (false, false) => "curl -N",
+        (true, false) => "curl -kN",
+        (false, true) => "curl -N --haproxy-protocol",
+        (true, true) => "curl -kN --haproxy-protocol",
+    }
 }
 
 /// What a configuration does, a line for each feed and route.

@@ -41,6 +41,11 @@ fn compression(section: &Section<'_>) -> Compression {
     let Some(node) = section.find("compression") else {
         return Compression::Gzip;
     };
+    let remedy = "write `gzip` or `off`";
+    if let Value::Bool(_) = node.value() {
+        node.wrong_type("a way to compress", remedy);
+        return Compression::Gzip;
+    }
     let Some(scalar) = node.text() else {
         return Compression::Gzip;
     };
@@ -48,10 +53,7 @@ fn compression(section: &Section<'_>) -> Compression {
         "off" => Compression::Off,
         "gzip" => Compression::Gzip,
         _ => {
-            node.problem(
-                format!("{} is no way to compress", scalar.shown()),
-                "write `gzip` or `off`",
-            );
+            node.problem(format!("{} is no way to compress", scalar.shown()), remedy);
             Compression::Gzip
         }
     }

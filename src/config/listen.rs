@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_yaml::Value;
 
 use super::keys::{LISTEN, LISTEN_TLS};
-use super::pem::{KeyPair, PemError};
+use super::pem::{KeyPair, PemError, read_chain, read_key};
 use super::scalar::Scalar;
 use super::section::Section;
 use super::sheet::Node;
@@ -57,9 +57,12 @@ fn listener<'a>(entry: &Node<'a>) -> Option<(Listener, Node<'a>, Scalar)> {
     let section = entry.section(&LISTEN);
     let flag = |key| section.find(key).and_then(|node| node.flag());
     let (http2, proxy_protocol) = (flag("http2"), flag("proxy_protocol"));
-    let tls = section
-        .find("tls")
-        .map(|node| tls(&node.section(&LISTEN_TLS)));
+    // Taken for absent, an empty `tls` would lay open what was meant to be kept from others.
+    let section_of_tls = match section.is_blank("tls") {
+        true => section.require("tls", "write `certificate` and `key` in it, or remove it"),
+        false => section.find("tls"),
+    };
+    let tls = section_of_tls.map(|node| tls(&node.section(&LISTEN_TLS)));
     let node = section.require("address", "write IP:PORT, as in \"127.0.0.1:8443\"")?;
     let (address, scalar) = node.listen()?;
     let listener = Listener {
@@ -78,47 +81,63 @@ fn tls(section: &Section<'_>) -> Option<Tls> {
         "write the file of the certificate and those that vouch for it, in PEM",
     );
     let key = section.require("key", "write the file of the private key, in PEM");
-    let certificate = certificate.and_then(|node| pem(node, "certificate"));
-    let key = key.and_then(|node| pem(node, "private key"));
-    let (certificate, key) = (certificate?, key?);
-    if let Err(error) = KeyPair::from_pem(certificate.text.as_bytes(), key.text.as_bytes()) {
-        let place = match error {
-            PemError::Certificate(_) | PemError::NoCertificate => &certificate,
-            PemError::Key(_) | PemError::Mismatch => &key,
-        };
-        let what = format!("{}: {error}", place.shown);
-        place.node.problem(what, error.remedy());
+    let chain = certificate.and_then(|node| pem(node, "certificate", read_chain));
+    let key = key.and_then(|node| pem(node, "private key", read_key));
+    let (chain, key) = (chain?, key?);
+    match KeyPair::new(chain.holds, key.holds) {
+        Ok(pair) => {
+            if let Some(why) = pair.out_of_date() {
+                let what = format!("{}: {why}, so that clients refuse it", chain.shown);
+                let remedy = "have one made that is valid; it is read without a restart";
+                chain.node.warning(what, remedy);
+            }
+        }
+        Err(error) => {
+            let what = format!("{}: {error}", key.shown);
+            key.node.problem(what, error.remedy());
+        }
     }
     let around = section.node.sheet().around;
     Some(Tls {
-        certificate: around.locate(&certificate.path),
+        certificate: around.locate(&chain.path),
         key: around.locate(&key.path),
     })
 }
 
 /// A file that was read.
-struct Pem<'a> {
+struct Pem<'a, T> {
     node: Node<'a>,
     path: String,
     shown: String,
-    text: String,
+    holds: T,
 }
 
-fn pem<'a>(node: Node<'a>, of: &str) -> Option<Pem<'a>> {
+fn pem<'a, T>(
+    node: Node<'a>,
+    of: &str,
+    read: fn(&[u8]) -> Result<T, PemError>,
+) -> Option<Pem<'a, T>> {
     let scalar = node.text()?;
     let shown = scalar.shown();
-    match node.sheet().around.file(&scalar.text) {
-        Ok(text) => Some(Pem {
-            node,
-            path: scalar.text,
-            shown,
-            text,
-        }),
+    let text = match node.sheet().around.file(&scalar.text) {
+        Ok(text) => text,
         Err(cause) => {
             node.problem(
                 format!("cannot read the {of} {shown}: {cause}"),
                 "name a PEM file; a relative path starts at the folder of the configuration file",
             );
+            return None;
+        }
+    };
+    match read(text.as_bytes()) {
+        Ok(holds) => Some(Pem {
+            node,
+            path: scalar.text,
+            shown,
+            holds,
+        }),
+        Err(error) => {
+            node.problem(format!("{shown}: {error}"), error.remedy());
             None
         }
     }

@@ -1,7 +1,11 @@
 //! A certificate and its private key, as PEM files hold them (RFC 7468).
 
+use std::cmp::Ordering;
+
+use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod};
 use openssl::x509::X509;
 
 /// A private key and the chain of certificates that vouches for it, its own certificate first.
@@ -30,6 +34,10 @@ pub enum PemError {
     /// Each is fine by itself.
     #[error("the private key does not belong to the certificate")]
     Mismatch,
+    /// They belong together, but OpenSSL does not take them: a key that is too short, a forbidden
+    /// signature.
+    #[error("the certificate or its key is not fit for TLS ({0})")]
+    Unfit(String),
 }
 
 impl KeyPair {
@@ -38,25 +46,76 @@ impl KeyPair {
     /// # Errors
     /// [`PemError`] if one of them is none, or both do not belong together.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, PemError> {
-        let mut chain = X509::stack_from_pem(certificates)
-            .map_err(|error| PemError::Certificate(reason(&error)))?
-            .into_iter();
-        let certificate = chain.next().ok_or(PemError::NoCertificate)?;
-        // Without the callback OpenSSL would ask the terminal for a passphrase.
-        let key = PKey::private_key_from_pem_callback(key, |_| Ok(0))
-            .map_err(|error| PemError::Key(reason(&error)))?;
+        Self::new(read_chain(certificates)?, read_key(key)?)
+    }
+
+    /// A chain, its first certificate that of the key.
+    ///
+    /// # Errors
+    /// [`PemError`] if both do not belong together, or nobody can serve with them.
+    pub(super) fn new(mut chain: Vec<X509>, key: PKey<Private>) -> Result<Self, PemError> {
+        if chain.is_empty() {
+            return Err(PemError::NoCertificate);
+        }
+        let certificate = chain.remove(0);
         let belongs = certificate
             .public_key()
             .is_ok_and(|public| public.public_eq(&key));
         if !belongs {
             return Err(PemError::Mismatch);
         }
-        Ok(Self {
+        let pair = Self {
             certificate,
-            chain: chain.collect(),
+            chain,
             key,
-        })
+        };
+        let fit = pair.acceptor();
+        fit.map_err(|error| PemError::Unfit(reason(&error)))?;
+        Ok(pair)
     }
+
+    /// What serves with them: TLS 1.2 and 1.3 as Mozilla's intermediate recommendation has it.
+    ///
+    /// # Errors
+    /// OpenSSL's, where the pair was not made by this type's constructors.
+    pub fn acceptor(&self) -> Result<SslAcceptorBuilder, ErrorStack> {
+        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls())?;
+        builder.set_private_key(&self.key)?;
+        builder.set_certificate(&self.certificate)?;
+        for certificate in &self.chain {
+            builder.add_extra_chain_cert(certificate.clone())?;
+        }
+        builder.check_private_key()?;
+        Ok(builder)
+    }
+
+    /// Why clients will refuse the certificate as things stand: it is not valid any more, or not
+    /// yet.
+    pub fn out_of_date(&self) -> Option<String> {
+        let now = Asn1Time::days_from_now(0).ok()?;
+        let (begin, end) = (self.certificate.not_before(), self.certificate.not_after());
+        if end.compare(&now).ok()? == Ordering::Less {
+            return Some(format!("the certificate ended to be valid on {end}"));
+        }
+        (begin.compare(&now).ok()? == Ordering::Greater)
+            .then(|| format!("the certificate is not valid before {begin}"))
+    }
+}
+
+/// The certificates of a PEM text, at least one.
+pub(super) fn read_chain(pem: &[u8]) -> Result<Vec<X509>, PemError> {
+    let chain = X509::stack_from_pem(pem).map_err(|error| PemError::Certificate(reason(&error)))?;
+    match chain.is_empty() {
+        true => Err(PemError::NoCertificate),
+        false => Ok(chain),
+    }
+}
+
+/// The private key of a PEM text, without a passphrase.
+pub(super) fn read_key(pem: &[u8]) -> Result<PKey<Private>, PemError> {
+    // Without the callback OpenSSL would ask the terminal for a passphrase.
+    PKey::private_key_from_pem_callback(pem, |_| Ok(0))
+        .map_err(|error| PemError::Key(reason(&error)))
 }
 
 impl PemError {
@@ -68,6 +127,7 @@ impl PemError {
             }
             Self::Key(_) => "name a file with -----BEGIN PRIVATE KEY-----, without a passphrase",
             Self::Mismatch => "name the key that the certificate was made for",
+            Self::Unfit(_) => "have them made anew, with a key of 2048 bits (RSA) or 256 bits (EC)",
         }
     }
 }

@@ -76,7 +76,8 @@ impl Node<'_> {
         match number {
             Some(number) if range.contains(&number) => return Some(number),
             Some(_) => self.problem("the number is out of range", remedy),
-            None if self.value().is_number() => self.problem("this is no whole number", remedy),
+            None if self.value().is_f64() => self.problem("this is no whole number", remedy),
+            None if self.value().is_number() => self.problem("the number is out of range", remedy),
             None => self.wrong_type("a whole number", remedy),
         }
         None
@@ -86,7 +87,11 @@ impl Node<'_> {
     pub(super) fn flag(&self) -> Option<bool> {
         match self.value() {
             Value::Bool(flag) => Some(*flag),
-            Value::String(_) => self.put_in("true or false", "write it without quotes", |_| true),
+            Value::String(_) => {
+                self.put_in("true or false", "write one of them, without quotes", |_| {
+                    true
+                })
+            }
             _ => {
                 self.wrong_type("true or false", "write one of them");
                 None

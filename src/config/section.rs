@@ -26,6 +26,12 @@ impl<'a> Section<'a> {
         (!value.is_null()).then(|| self.place(key, value))
     }
 
+    /// Whether `key` stands there without a value.
+    pub(super) fn is_blank(&self, key: &str) -> bool {
+        let value = self.entries.and_then(|entries| entries.get(key));
+        value.is_some_and(Value::is_null)
+    }
+
     /// As [`Section::find`]; absence is a problem.
     pub(super) fn require(&self, key: &'static str, remedy: impl Display) -> Option<Node<'a>> {
         let found = self.find(key);

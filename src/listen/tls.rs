@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
-use openssl::ssl::{AlpnError, SslAcceptor, SslMethod, select_next_proto};
+use openssl::ssl::{AlpnError, SslAcceptor, select_next_proto};
 use tokio::time::sleep;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::metrics;
 use crate::config::{KeyPair, PemError, Tls};
@@ -42,6 +42,8 @@ pub struct Certificates {
 struct Current {
     acceptor: SslAcceptor,
     expiry: i64,
+    /// Why clients refuse it as things stand.
+    out_of_date: Option<String>,
 }
 
 /// Why a pair of files cannot be used.
@@ -63,9 +65,9 @@ pub enum CertificateError {
         /// What is wrong.
         source: PemError,
     },
-    /// OpenSSL does not take them: a key that is too short, a forbidden signature.
-    #[error("{}: the certificate or its key is not fit for TLS", files.certificate.display())]
-    Unfit {
+    /// OpenSSL cannot serve with them, or tell when they end to be valid.
+    #[error("{}: no TLS with this certificate", files.certificate.display())]
+    OpenSsl {
         /// The files.
         files: Tls,
         /// What OpenSSL said.
@@ -118,8 +120,13 @@ impl Certificates {
                 Ok(Ok(fresh)) => {
                     counters.expiry.set(fresh.expiry);
                     counters.taken.inc();
+                    match &fresh.out_of_date {
+                        None => info!(%certificate, "a new certificate is in use"),
+                        Some(why) => {
+                            warn!(%certificate, why, "a new certificate is in use, but clients refuse it");
+                        }
+                    }
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-                    info!(%certificate, "a new certificate is in use");
                 }
                 Ok(Err(cause)) => {
                     counters.refused.inc();
@@ -181,13 +188,14 @@ fn read(files: &Tls, is_http2: bool) -> Result<Current, CertificateError> {
         files: files.clone(),
         source,
     })?;
-    let unfit = |source| CertificateError::Unfit {
+    let failed = |source| CertificateError::OpenSsl {
         files: files.clone(),
         source,
     };
     Ok(Current {
-        acceptor: acceptor(&pair, is_http2).map_err(unfit)?,
-        expiry: seconds(pair.certificate.not_after()).map_err(unfit)?,
+        acceptor: acceptor(&pair, is_http2).map_err(failed)?,
+        expiry: seconds(pair.certificate.not_after()).map_err(failed)?,
+        out_of_date: pair.out_of_date(),
     })
 }
 
@@ -203,15 +211,8 @@ fn bytes(path: &Path) -> Result<Vec<u8>, CertificateError> {
     })
 }
 
-/// TLS 1.2 and 1.3 as Mozilla's intermediate recommendation has it.
 fn acceptor(pair: &KeyPair, is_http2: bool) -> Result<SslAcceptor, ErrorStack> {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls())?;
-    builder.set_private_key(&pair.key)?;
-    builder.set_certificate(&pair.certificate)?;
-    for certificate in &pair.chain {
-        builder.add_extra_chain_cert(certificate.clone())?;
-    }
-    builder.check_private_key()?;
+    let mut builder = pair.acceptor()?;
     let spoken = if is_http2 { HTTP2_OR_1 } else { HTTP1 };
     builder.set_alpn_select_callback(move |_, offered| {
         // Whoever offers nothing that is spoken here may still mean HTTP/1.1.

@@ -3,13 +3,15 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 use openssl::x509::{X509, X509NameBuilder};
 
@@ -21,7 +23,10 @@ use crate::support::{PATIENCE, eventually};
 
 /// Writes a certificate of this name and its key into a folder.
 fn issue(folder: &Path, name: &str) {
-    let (certificate, key) = pair(name);
+    write(folder, pair(name));
+}
+
+fn write(folder: &Path, (certificate, key): (Vec<u8>, Vec<u8>)) {
     std::fs::write(folder.join("server.key"), key).expect("a file");
     std::fs::write(folder.join("server.crt"), certificate).expect("a file");
 }
@@ -29,6 +34,12 @@ fn issue(folder: &Path, name: &str) {
 fn pair(common_name: &str) -> (Vec<u8>, Vec<u8>) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let soon = Asn1Time::days_from_now(7).unwrap();
+    signed(&key, common_name, &soon)
+}
+
+/// A certificate that is valid until then, and its key.
+fn signed(key: &PKey<Private>, common_name: &str, end: &Asn1TimeRef) -> (Vec<u8>, Vec<u8>) {
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", common_name).unwrap();
     let name = name.build();
@@ -38,11 +49,11 @@ fn pair(common_name: &str) -> (Vec<u8>, Vec<u8>) {
     builder.set_serial_number(&serial).unwrap();
     builder.set_subject_name(&name).unwrap();
     builder.set_issuer_name(&name).unwrap();
-    builder.set_pubkey(&key).unwrap();
-    let (from, to) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(7));
-    builder.set_not_before(&from.unwrap()).unwrap();
-    builder.set_not_after(&to.unwrap()).unwrap();
-    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    builder.set_pubkey(key).unwrap();
+    let long_ago = Asn1Time::from_unix(0).unwrap();
+    builder.set_not_before(&long_ago).unwrap();
+    builder.set_not_after(end).unwrap();
+    builder.sign(key, MessageDigest::sha256()).unwrap();
     let certificate = builder.build().to_pem().unwrap();
     (certificate, key.private_key_to_pem_pkcs8().unwrap())
 }
@@ -175,6 +186,57 @@ fn a_pair_that_is_of_no_use_is_told_once_and_the_old_one_stays() {
     assert_eq!(shown(proxy.address()), "first");
     issue(&folder, "second");
     eventually("a good one is taken", || shown(proxy.address()) == "second");
+}
+
+#[test]
+fn a_certificate_that_clients_refuse_is_warned_of() {
+    let stage = Stage::serving("[1]");
+    let (proxy, folder) = proxy(&stage.url(), "");
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    write(
+        &folder,
+        signed(&key, "old", &Asn1Time::from_unix(1_577_836_800).unwrap()),
+    );
+    eventually("it is told", || proxy.log().contains("clients refuse it"));
+    assert_eq!(shown(proxy.address()), "old");
+    let (code, said) = check(&folder);
+    assert_eq!(code, Some(0), "{said}");
+    let begin = "warning: server.listen.tls.certificate (line 1): \"server.crt\"";
+    assert!(said.contains(begin), "{said}");
+    assert!(
+        said.contains("ended to be valid on Jan  1 00:00:00 2020"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_key_that_nobody_can_serve_with_is_told_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = PKey::from_rsa(Rsa::generate(512).unwrap()).unwrap();
+    let soon = Asn1Time::days_from_now(7).unwrap();
+    write(folder.path(), signed(&key, "weak", &soon));
+    let (code, said) = check(folder.path());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("server.listen.tls.key (line 1)"), "{said}");
+    assert!(
+        said.contains("not fit for TLS (ee key too small)"),
+        "{said}"
+    );
+}
+
+/// The exit code of `pollcast check` for a listener with the folder's pair, and what it says.
+fn check(folder: &Path) -> (Option<i32>, String) {
+    let config = "server: { listen: { address: \"127.0.0.1:8443\", \
+                  tls: { certificate: server.crt, key: server.key } } }\n\
+                  upstreams: { legacy: { url: \"http://127.0.0.1:9\" } }\n";
+    std::fs::write(folder.join("check.yaml"), config).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        .args(["check", "-c", "check.yaml"])
+        .current_dir(folder)
+        .output()
+        .expect("the binary runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
 }
 
 #[test]

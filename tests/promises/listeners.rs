@@ -1,7 +1,9 @@
 //! The listeners: whoever is slow, silent or too many costs little, and the others are served.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::client::{get, raw, subscribe};
@@ -205,4 +207,58 @@ fn more_connections_than_are_accepted_in_a_second_wait_and_none_is_refused() {
         .map(|_| TcpStream::connect_timeout(&proxy.address(), Duration::from_secs(10)))
         .collect();
     assert!(crowd.iter().all(Result::is_ok));
+}
+
+#[test]
+fn every_listener_is_told_with_what_it_speaks_and_how_to_watch() {
+    let pair = format!("{}/config/localhost", env!("CARGO_MANIFEST_DIR"));
+    let plain = "{ address: \"127.0.0.1:0\" }";
+    let balanced = "{ address: \"127.0.0.1:0\", proxy_protocol: true }";
+    let secure = format!(
+        "{{ address: \"127.0.0.1:0\", tls: {{ certificate: {pair}.crt, key: {pair}.key }} }}"
+    );
+    let both = format!("{balanced}, {secure}");
+    let header = "http://127.0.0.1:0  HTTP/1.1, after a PROXY protocol header";
+    for (listeners, checked, watched) in [
+        (plain, "http://127.0.0.1:0  HTTP/1.1", "curl -N -H"),
+        (
+            &secure,
+            "https://127.0.0.1:0  HTTP/2 and HTTP/1.1",
+            "curl -kN -H",
+        ),
+        (balanced, header, "curl -N --haproxy-protocol -H"),
+        (&both, header, "curl -kN -H"),
+    ] {
+        let listen = format!("listen: [{listeners}]");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("pollcast.yaml");
+        let config = config(&listen, "http://127.0.0.1:9");
+        let admin = "admin: { listen: \"127.0.0.1:0\" }";
+        std::fs::write(&file, format!("{admin}\n{config}")).expect("a file");
+        let said = first_lines(&file, "check", "  proxy");
+        assert!(said.contains(&format!("  listen {checked}\n")), "{said}");
+        let said = first_lines(&file, "run", "watch it:");
+        assert!(said.contains(watched), "{said}");
+    }
+}
+
+/// What this command says of a configuration, up to a line that begins so.
+fn first_lines(config: &Path, command: &str, last: &str) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        .args([command, "-c"])
+        .arg(config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut said = String::new();
+    for line in lines.map_while(Result::ok) {
+        said += &format!("{line}\n");
+        if line.starts_with(last) {
+            break;
+        }
+    }
+    let _ = child.kill();
+    child.wait().expect("a child");
+    said
 }

@@ -17,9 +17,14 @@ struct Tail {
 
 impl Tail {
     fn start(url: &str, more: &[&str]) -> Self {
+        Self::start_with(url, more, &[])
+    }
+
+    fn start_with(url: &str, more: &[&str], variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
             .args(["tail", url])
             .args(more)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -208,6 +213,34 @@ fn what_makes_no_sense_to_follow_is_explained() {
     let note = tail.note();
     assert!(note.contains("no connection (Connection refused"), "{note}");
     assert!(note.contains("trying again in"), "{note}");
+    // Neither is what speaks no TLS taken for a certificate.
+    let mut tail = Tail::start(&proxy.url("/feed").replace("http:", "https:"), &[]);
+    let note = tail.note();
+    assert!(note.contains("is https spoken there?"), "{note}");
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_can_be_trusted() {
+    let (upstream, _document) = Upstream::with_document("[0]");
+    let config = format!("{}/config", env!("CARGO_MANIFEST_DIR"));
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: {{ address: \"127.0.0.1:0\", \
+         tls: {{ certificate: {config}/localhost.crt, key: {config}/localhost.key }} }} }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy }}]\n",
+        upstream.url()
+    ));
+    let url = format!("https://{}/feed", proxy.address());
+    let mut tail = Tail::start(&url, &[]);
+    let note = tail.note();
+    assert!(
+        note.contains("self-signed certificate; to trust it"),
+        "{note}"
+    );
+    assert!(note.contains("SSL_CERT_FILE"), "{note}");
+    let trusting = [("SSL_CERT_FILE", format!("{config}/localhost.crt"))];
+    let mut tail = Tail::start_with(&url, &["--json"], &trusting);
+    assert_eq!(tail.event()["event"], "snapshot");
 }
 
 #[test]

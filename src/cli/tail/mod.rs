@@ -19,7 +19,7 @@ use self::parser::Parser;
 use self::printer::Printer;
 use super::CliError;
 use super::run::told_to_leave;
-use crate::upstream::root_cause;
+use crate::upstream::{UNTRUSTED, root_cause};
 
 /// Until the server says otherwise.
 const FIRST_RETRY: Duration = Duration::from_secs(3);
@@ -139,8 +139,12 @@ async fn connection(
         Ok(response) => response,
         Err(error) if error.is_builder() => return Err(TailError::Client(error)),
         Err(error) => {
-            let why = format!("no connection ({})", root_cause(&error));
-            return Ok(Outcome::Lost(why));
+            let cause = root_cause(&error);
+            let hint = match cause.starts_with(UNTRUSTED) {
+                true => "; to trust it, put its PEM file into SSL_CERT_FILE",
+                false => "",
+            };
+            return Ok(Outcome::Lost(format!("no connection ({cause}{hint})")));
         }
     };
     match response.status() {
