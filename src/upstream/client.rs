@@ -33,6 +33,26 @@ pub struct Validators {
     last_modified: Option<HeaderValue>,
 }
 
+/// What came of a poll.
+#[derive(Debug)]
+pub struct Reply {
+    /// The header section of the last response; empty if there was none.
+    #[allow(dead_code)]
+    pub head: HeaderMap,
+    /// The answer, or why there is none.
+    pub outcome: Result<Answer, PollError>,
+}
+
+impl From<PollError> for Reply {
+    /// Nothing was answered.
+    fn from(error: PollError) -> Self {
+        Self {
+            head: HeaderMap::new(),
+            outcome: Err(error),
+        }
+    }
+}
+
 /// A poll that the upstream answered.
 #[derive(Debug)]
 pub enum Answer {
@@ -117,28 +137,21 @@ impl Client {
     }
 
     /// Polls once. `timeout` covers everything from the connection to the last byte; `max_bytes`
-    /// bounds the decoded body.
-    ///
-    /// # Errors
-    /// [`PollError`] for whatever is not a whole body or an expected 304.
+    /// bounds the decoded body. The reply's outcome is a [`PollError`] for whatever is not a whole
+    /// body or an expected 304.
     pub(super) async fn poll(
         &self,
         request: &PollRequest,
         known: &Validators,
         timeout: Duration,
         max_bytes: usize,
-    ) -> Result<Answer, PollError> {
+    ) -> Reply {
         tokio::time::timeout(timeout, self.exchange(request, known, max_bytes))
             .await
-            .unwrap_or(Err(PollError::Timeout(timeout)))
+            .unwrap_or_else(|_| PollError::Timeout(timeout).into())
     }
 
-    async fn exchange(
-        &self,
-        request: &PollRequest,
-        known: &Validators,
-        max_bytes: usize,
-    ) -> Result<Answer, PollError> {
+    async fn exchange(&self, request: &PollRequest, known: &Validators, max_bytes: usize) -> Reply {
         let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
         for (name, value) in &request.headers {
             headers.insert(name, value.clone());
@@ -146,40 +159,54 @@ impl Client {
         known.condition(&mut headers);
         let conditional =
             headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
-        let mut response = self
-            .http
-            .get(Url::clone(&request.url))
-            .headers(headers)
-            .send()
-            .await
-            .map_err(|error| match error.is_connect() {
-                true => PollError::Connect(root_cause(&error)),
-                false => PollError::Body(root_cause(&error)),
-            })?;
-        match response.status() {
-            StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::NotModified),
-            StatusCode::PARTIAL_CONTENT => return Err(PollError::Status(response.status())),
-            status if status.is_success() => {}
-            status if is_redirect(&response) => return Err(PollError::Redirect(status)),
-            status => return Err(PollError::Status(status)),
-        }
-        let validators = Validators::of(response.headers());
-        let mut body = BytesMut::new();
-        while let Some(part) = response
-            .chunk()
-            .await
-            .map_err(|error| PollError::Body(root_cause(&error)))?
-        {
-            if body.len() + part.len() > max_bytes {
-                return Err(PollError::TooLarge(max_bytes));
+        let asked = self.http.get(Url::clone(&request.url)).headers(headers);
+        let mut response = match asked.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let cause = root_cause(&error);
+                return match error.is_connect() {
+                    true => PollError::Connect(cause).into(),
+                    false => PollError::Body(cause).into(),
+                };
             }
-            body.extend_from_slice(&part);
+        };
+        let outcome = read(&mut response, conditional, max_bytes).await;
+        Reply {
+            head: std::mem::take(response.headers_mut()),
+            outcome,
         }
-        Ok(Answer::Body {
-            body: body.freeze(),
-            validators,
-        })
     }
+}
+
+/// Reads a response to its end.
+async fn read(
+    response: &mut reqwest::Response,
+    conditional: bool,
+    max_bytes: usize,
+) -> Result<Answer, PollError> {
+    match response.status() {
+        StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::NotModified),
+        StatusCode::PARTIAL_CONTENT => return Err(PollError::Status(response.status())),
+        status if status.is_success() => {}
+        status if is_redirect(response) => return Err(PollError::Redirect(status)),
+        status => return Err(PollError::Status(status)),
+    }
+    let validators = Validators::of(response.headers());
+    let mut body = BytesMut::new();
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|error| PollError::Body(root_cause(&error)))?
+    {
+        if body.len() + part.len() > max_bytes {
+            return Err(PollError::TooLarge(max_bytes));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Answer::Body {
+        body: body.freeze(),
+        validators,
+    })
 }
 
 impl Validators {

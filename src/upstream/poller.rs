@@ -166,7 +166,7 @@ impl Poller {
     async fn ask(&mut self) -> Result<(&'static str, Option<Change>), Failure> {
         let feed = Arc::clone(self.feed());
         let started = Instant::now();
-        let answer = self
+        let reply = self
             .client
             .poll(
                 &feed.request,
@@ -176,7 +176,7 @@ impl Poller {
             )
             .await;
         self.metrics.answered(started.elapsed());
-        let Answer::Body { body, validators } = answer? else {
+        let Answer::Body { body, validators } = reply.outcome? else {
             self.document.not_modified();
             return Ok(("not_modified", None));
         };
