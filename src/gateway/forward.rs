@@ -256,9 +256,11 @@ mod tests {
 
     #[test]
     fn only_who_asks_for_events_or_another_protocol_may_wait_for_ever() {
+        let url = crate::config::Endpoint::from(url::Url::parse("http://127.0.0.1:9").unwrap());
         let upstream = Upstream {
             name: "shop".to_owned(),
-            url: url::Url::parse("http://127.0.0.1:9").unwrap().into(),
+            servers: crate::config::Servers::single(url.clone()),
+            url,
             headers: http::HeaderMap::new(),
         };
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
