@@ -29,5 +29,7 @@ mod slow_subscriber;
 mod streaming;
 mod tail;
 mod tls;
+mod upstream_addresses;
 mod upstream_failure;
+mod upstream_groups;
 mod web_socket;
