@@ -30,6 +30,8 @@ mod streaming;
 mod tail;
 mod tls;
 mod upstream_addresses;
+mod upstream_egress;
 mod upstream_failure;
 mod upstream_groups;
+mod upstream_tls;
 mod web_socket;
