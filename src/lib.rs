@@ -51,5 +51,6 @@ pub mod gateway;
 pub mod hub;
 pub mod listen;
 pub mod metrics;
+pub mod peers;
 pub mod server;
 pub mod upstream;

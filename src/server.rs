@@ -27,7 +27,8 @@ use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
-use crate::upstream::{self, Client, ClientError, Poller};
+use crate::peers::{Peers, PeersError};
+use crate::upstream::{self, Client, Poller};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -75,9 +76,9 @@ pub enum StartError {
     /// The runtime's threads cannot be started.
     #[error("cannot start worker threads")]
     Runtime(#[source] std::io::Error),
-    /// Polling cannot be set up.
+    /// An upstream's servers cannot be reached as the configuration wants it.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Peers(#[from] PeersError),
     /// A listener stopped by itself, which it never should.
     #[error("a listener stopped by itself; the log may say why")]
     Listener,
@@ -124,7 +125,7 @@ impl Server {
     /// `server.drain`, and returns; a second `leave` cuts that short. Blocks.
     ///
     /// # Errors
-    /// [`StartError`] if the runtime or the polling client cannot be set up.
+    /// [`StartError`] if the runtime or what reaches upstreams cannot be set up.
     pub fn run<L, F>(self, leave: L) -> Result<(), StartError>
     where
         L: FnMut() -> F,
@@ -155,9 +156,11 @@ impl Server {
         } = self;
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
-        let hub = start_polling(&config, &registry)?;
+        let peers = Arc::new(Peers::start(&config, &registry)?);
+        let hub = start_polling(&config, &registry, &peers);
         let metrics = gateway::Metrics::new(&registry);
-        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, Arc::clone(&admission));
+        let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
+        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, servers);
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());
@@ -175,7 +178,12 @@ impl Server {
             rate: accepts.map(|number| Arc::new(Rate::per_second(number))),
             ..rules.clone()
         };
-        let admin_app = Arc::new(Admin::new(registry, Arc::clone(&hub), draining.subscribe()));
+        let admin_app = Arc::new(Admin::new(
+            registry,
+            Arc::clone(&hub),
+            peers,
+            draining.subscribe(),
+        ));
         let mut listeners = JoinSet::new();
         for entrance in public {
             let (proxy, rules) = (Arc::clone(&proxy), public_rules.clone());
@@ -243,9 +251,8 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 }
 
 /// Makes every feed's topic and starts its poller.
-fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, StartError> {
+fn start_polling(config: &Config, registry: &Registry, peers: &Peers) -> Arc<Hub> {
     let clock = Clock::start();
-    let client = Client::new()?;
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);
     let poll_metrics = upstream::Metrics::new(registry);
@@ -254,7 +261,8 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
         let metrics = topic_metrics.feed(&feed.path);
         let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
         let metrics = poll_metrics.clone();
-        let (watched, client, backplane) = (topic.clone(), client.clone(), backplane.clone());
+        let client = Client::new(Arc::clone(peers.of(&feed.upstream.name)), &feed.path);
+        let (watched, backplane) = (topic.clone(), backplane.clone());
         let make = move || {
             let metrics = metrics.feed(&watched.feed().path);
             let (topic, client) = (watched.clone(), client.clone());
@@ -263,7 +271,7 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
         tokio::spawn(upstream::supervise(topic.clone(), clock, make));
         topic
     });
-    Ok(Arc::new(Hub::new(topics)))
+    Arc::new(Hub::new(topics))
 }
 
 /// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that

@@ -12,20 +12,33 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &["core"]),
     ("config", &["core"]),
     ("metrics", &["core"]),
+    ("peers", &["core", "config", "metrics"]),
     ("hub", &["core", "clock", "config", "metrics"]),
     ("backplane", &["core", "clock", "config", "metrics", "hub"]),
     (
         "upstream",
-        &["core", "clock", "config", "metrics", "hub", "backplane"],
+        &[
+            "core",
+            "clock",
+            "config",
+            "metrics",
+            "peers",
+            "hub",
+            "backplane",
+        ],
     ),
     ("listen", &["core", "config", "metrics"]),
     (
         "gateway",
-        &["core", "clock", "config", "metrics", "hub", "listen"],
+        &[
+            "core", "clock", "config", "metrics", "peers", "hub", "listen",
+        ],
     ),
     (
         "admin",
-        &["core", "clock", "config", "metrics", "hub", "listen"],
+        &[
+            "core", "clock", "config", "metrics", "peers", "hub", "listen",
+        ],
     ),
     (
         "server",
@@ -34,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "metrics",
+            "peers",
             "hub",
             "backplane",
             "upstream",
@@ -49,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "metrics",
+            "peers",
             "hub",
             "backplane",
             "upstream",

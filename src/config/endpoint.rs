@@ -33,6 +33,19 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// The same place under another host name.
+    pub(super) fn under(&self, host: &str) -> Self {
+        let mut url = self.url.clone();
+        // Fails only for what is no host, and that was refused.
+        let _ = url.set_host(Some(host));
+        Self {
+            url,
+            shown: self.shown.clone(),
+        }
+    }
+}
+
 impl From<Url> for Endpoint {
     /// A URL without secrets.
     fn from(url: Url) -> Self {

@@ -33,8 +33,16 @@ sections! {
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second"] later [];
     ADMIN at "admin": ["listen"] later [];
-    UPSTREAM at "upstreams.NAME": ["url", "headers"]
-        later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
+    UPSTREAM at "upstreams.NAME":
+        [
+            "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
+            "egress_proxy", "addresses", "headers"
+        ] later ["max_in_flight", "max_requests_per_second"];
+    SERVER_OF_UPSTREAM at "upstreams.NAME.servers[]": ["url", "weight"] later [];
+    HEALTH_CHECK at "upstreams.NAME.health_check":
+        ["path", "interval", "timeout", "healthy_after", "unhealthy_after", "status"] later [];
+    UPSTREAM_TLS at "upstreams.NAME.tls": ["ca", "certificate", "key", "verify"] later [];
+    ADDRESSES at "upstreams.NAME.addresses": ["allow", "deny"] later [];
     FEED at "feeds[]":
         ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
     REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
@@ -215,8 +223,11 @@ mod tests {
         for key in known() {
             let problems = Config::parse(&full_with(&key, "!odd [[1.5]]"), &Fixed);
             let problems = problems.expect_err(&key).to_string();
-            let place = key.replace("[]", "[0]").replace("NAME", "shop");
-            assert!(problems.contains(&place), "{key}:\n{problems}");
+            let place = |name| key.replace("[]", "[0]").replace("NAME", name);
+            let entry = key.replace("[]", "[1]").replace("NAME", "warehouse");
+            let places = [place("shop"), place("warehouse"), place("partner"), entry];
+            let told = places.iter().any(|place| problems.contains(place));
+            assert!(told, "{key}:\n{problems}");
         }
     }
 

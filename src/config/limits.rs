@@ -80,11 +80,21 @@ pub(super) fn trusted_proxies(server: &Section<'_>) -> Vec<IpNet> {
     let items = server
         .find("trusted_proxies")
         .map_or_else(Vec::new, |node| node.items());
-    items.iter().filter_map(network).collect()
+    let trusted = |node: &Node<'_>| {
+        let network = network(node)?;
+        if network.prefix_len() == 0 {
+            node.warning(
+                "everybody is trusted, so that any client may pass for another",
+                "list the proxies that stand in front of pollcast",
+            );
+        }
+        Some(network)
+    };
+    items.iter().filter_map(trusted).collect()
 }
 
 /// Reads `10.0.0.0/8`, `2001:db8::/32`, or an address alone.
-fn network(node: &Node<'_>) -> Option<IpNet> {
+pub(super) fn network(node: &Node<'_>) -> Option<IpNet> {
     let example = "write an address or a network, such as \"10.0.0.7\" or \"10.0.0.0/8\"";
     let scalar = node.text()?;
     let text = scalar.text.trim();
@@ -112,12 +122,6 @@ fn network(node: &Node<'_>) -> Option<IpNet> {
             },
         );
         return None;
-    }
-    if network.prefix_len() == 0 {
-        node.warning(
-            "everybody is trusted, so that any client may pass for another",
-            "list the proxies that stand in front of pollcast",
-        );
     }
     Some(network)
 }

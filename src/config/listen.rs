@@ -62,7 +62,7 @@ fn listener<'a>(entry: &Node<'a>) -> Option<(Listener, Node<'a>, Scalar)> {
         true => section.require("tls", "write `certificate` and `key` in it, or remove it"),
         false => section.find("tls"),
     };
-    let tls = section_of_tls.map(|node| tls(&node.section(&LISTEN_TLS)));
+    let tls = section_of_tls.map(|node| key_pair(&node.section(&LISTEN_TLS), "clients refuse it"));
     let node = section.require("address", "write IP:PORT, as in \"127.0.0.1:8443\"")?;
     let (address, scalar) = node.listen()?;
     let listener = Listener {
@@ -74,8 +74,9 @@ fn listener<'a>(entry: &Node<'a>) -> Option<(Listener, Node<'a>, Scalar)> {
     Some((listener, node, scalar))
 }
 
-/// The two files, read once to find out whether they will do.
-fn tls(section: &Section<'_>) -> Option<Tls> {
+/// The two files `certificate` and `key`, read once to find out whether they will do; `else_what`
+/// happens where they are out of date.
+pub(super) fn key_pair(section: &Section<'_>, else_what: &str) -> Option<Tls> {
     let certificate = section.require(
         "certificate",
         "write the file of the certificate and those that vouch for it, in PEM",
@@ -87,7 +88,7 @@ fn tls(section: &Section<'_>) -> Option<Tls> {
     match KeyPair::new(chain.holds, key.holds) {
         Ok(pair) => {
             if let Some(why) = pair.out_of_date() {
-                let what = format!("{}: {why}, so that clients refuse it", chain.shown);
+                let what = format!("{}: {why}, so that {else_what}", chain.shown);
                 let remedy = "have one made that is valid; it is read without a restart";
                 chain.node.warning(what, remedy);
             }
@@ -105,14 +106,15 @@ fn tls(section: &Section<'_>) -> Option<Tls> {
 }
 
 /// A file that was read.
-struct Pem<'a, T> {
+pub(super) struct Pem<'a, T> {
     node: Node<'a>,
-    path: String,
+    pub(super) path: String,
     shown: String,
     holds: T,
 }
 
-fn pem<'a, T>(
+/// Reads a file that `node` names.
+pub(super) fn pem<'a, T>(
     node: Node<'a>,
     of: &str,
     read: fn(&[u8]) -> Result<T, PemError>,

@@ -7,13 +7,14 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 
+mod addresses;
 mod deliver;
 mod endpoint;
 mod events;
@@ -31,17 +32,20 @@ mod problem;
 mod resolve;
 mod scalar;
 mod section;
+mod servers;
 mod sheet;
 #[cfg(test)]
 mod tests;
 mod upstream;
 mod value;
 
+pub use addresses::{Addresses, Forbidden};
 pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
 pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
+pub use servers::{Balance, EgressProxy, HealthCheck, ServerAddress, Servers, UpstreamTls};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -147,10 +151,13 @@ pub struct Admin {
 pub struct Upstream {
     /// Its name in the file.
     pub name: String,
+    /// Where its first server is, as requests call it.
     /// `http` or `https`, with a host; no user, query or fragment. The path is a prefix of every
     /// request to it and never ends in `/` (so `http://host` has the path `/` in [`url::Url`] terms and
     /// the prefix [`Upstream::prefix`] `""`).
     pub url: Endpoint,
+    /// Who answers for it.
+    pub servers: Servers,
     /// Sent with polls only, never with pass-through. Values are marked sensitive.
     pub headers: HeaderMap,
 }

@@ -9,8 +9,9 @@ use url::{Host, Url};
 use super::headers::{Sent, headers};
 use super::keys::{UPSTREAM, nearest};
 use super::section::Section;
+use super::servers::Servers;
 use super::sheet::Node;
-use super::{Feed, Listener, Route, Upstream};
+use super::{Endpoint, Feed, Listener, Route, Upstream};
 
 /// The named backends, and where they stand in the file.
 pub(super) struct Upstreams<'a> {
@@ -81,20 +82,8 @@ impl<'a> Upstreams<'a> {
     /// Refuses those that are the public listeners themselves: a request would go round for ever.
     pub(super) fn refuse_loops(&self, listen: &[Listener]) {
         for (upstream, node) in &self.entries {
-            let port = upstream.url.port_or_known_default().unwrap_or_default();
-            let local: Option<IpAddr> = match upstream.url.host() {
-                Some(Host::Ipv4(ip)) => Some(ip.into()),
-                Some(Host::Ipv6(ip)) => Some(ip.into()),
-                Some(Host::Domain("localhost")) => Some(Ipv4Addr::LOCALHOST.into()),
-                _ => None,
-            };
-            let own = |listener: &Listener| {
-                let at = listener.address;
-                let reached =
-                    |ip: IpAddr| at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback());
-                at.port() == port && local.is_some_and(reached)
-            };
-            if listen.iter().any(own) {
+            let servers = &upstream.servers.list;
+            if servers.iter().any(|server| is_own(&server.at, listen)) {
                 node.problem(
                     "this upstream is pollcast itself (server.listen)",
                     "write where the API is, or listen elsewhere",
@@ -120,6 +109,22 @@ impl<'a> Upstreams<'a> {
     }
 }
 
+/// Whether one of these listeners is what `server` leads to.
+fn is_own(server: &Endpoint, listen: &[Listener]) -> bool {
+    let port = server.port_or_known_default().unwrap_or_default();
+    let local: Option<IpAddr> = match server.host() {
+        Some(Host::Ipv4(ip)) => Some(ip.into()),
+        Some(Host::Ipv6(ip)) => Some(ip.into()),
+        Some(Host::Domain("localhost")) => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => None,
+    };
+    listen.iter().any(|listener| {
+        let at = listener.address;
+        let reached = |ip: IpAddr| at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback());
+        at.port() == port && local.is_some_and(reached)
+    })
+}
+
 fn upstream(name: String, node: &Node<'_>) -> Upstream {
     if !is_name(&name) {
         node.problem(
@@ -129,16 +134,9 @@ fn upstream(name: String, node: &Node<'_>) -> Upstream {
     }
     let section = node.section(&UPSTREAM);
     let mut upstream = stand_in(name);
-    let url = match section.find("servers") {
-        // A problem of its own already; `url` is not missing beside it.
-        Some(_) => section.find("url"),
-        None => section.require(
-            "url",
-            "write where it is, as in `url: \"http://127.0.0.1:9000\"`",
-        ),
-    };
-    if let Some(url) = url.and_then(|node| node.base_url()) {
-        upstream.url = url;
+    if let Some(servers) = Servers::read(&section) {
+        upstream.url = servers.list[0].called.clone();
+        upstream.servers = servers;
     }
     upstream.headers = headers(&section, Sent::WithPolls).into_iter().collect();
     upstream
@@ -152,9 +150,11 @@ fn is_name(text: &str) -> bool {
 /// Takes the place of what could not be read; never part of a valid configuration.
 fn stand_in(name: String) -> Upstream {
     let url = Url::parse("http://unresolved.invalid").expect("invariant: a constant URL");
+    let url = Endpoint::from(url);
     Upstream {
         name,
-        url: url.into(),
+        servers: Servers::single(url.clone()),
+        url,
         headers: http::HeaderMap::new(),
     }
 }

@@ -2,58 +2,24 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use http::HeaderValue;
-use http::header::{self, ACCEPT, HOST};
+use http::header::{self, ACCEPT, HOST, PROXY_AUTHORIZATION};
 use pingora::http::RequestHeader;
-use pingora::protocols::TcpKeepalive;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use tokio::net::lookup_host;
-use tokio::time::timeout;
 
 use super::routes::Destination;
-use crate::config::Upstream;
+use crate::peers::{NoServer, Server};
 
-/// For a look-up of an upstream's name, then for a TCP connection to it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For a TCP connection and the TLS handshake on it.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two reads of an ordinary answer; event streams and upgraded connections may be silent.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two writes of a request's body.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Finds out that an upstream is gone which may be silent: after a minute, and three probes.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive {
-    idle: Duration::from_secs(60),
-    interval: Duration::from_secs(10),
-    count: 3,
-    user_timeout: Duration::from_secs(90),
-};
-/// How long an unused connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The addresses of an upstream, at least one.
-///
-/// # Errors
-/// 502 if the name has none, 504 if nobody says so in time.
-pub async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>> {
-    let host = upstream.url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = upstream.url.port_or_known_default().unwrap_or(80);
-    let unresolved = || ErrorType::new("unresolved name");
-    match timeout(CONNECT_TIMEOUT, lookup_host((host, port))).await {
-        Ok(Ok(found)) => {
-            let addresses: Vec<_> = found.collect();
-            match addresses.is_empty() {
-                false => Ok(addresses),
-                true => Err(Error::explain(unresolved(), "no address").into_up()),
-            }
-        }
-        Ok(Err(error)) => Err(Error::because(unresolved(), "lookup failed", error).into_up()),
-        Err(_) => Err(Error::explain(ErrorType::ConnectTimedout, "lookup").into_up()),
-    }
+/// There is no server to ask: 504 if nobody said in time where one is, else 502.
+pub fn unreachable(error: &NoServer) -> Box<Error> {
+    let kind = match error {
+        NoServer::Late { .. } => ErrorType::ConnectTimedout,
+        NoServer::Unresolved { .. } => ErrorType::new("unresolved name"),
+        NoServer::Forbidden { .. } => ErrorType::new("its name leads to a forbidden address"),
+        NoServer::Client { .. } => ErrorType::new("no client for it can be made"),
+    };
+    Error::explain(kind, error.to_string()).into_up()
 }
 
 /// Whether the answer may be silent for as long as it likes: the client asks for events or for
@@ -65,20 +31,6 @@ pub fn is_open_ended(request: &RequestHeader) -> bool {
             .is_ok_and(|value| value.to_ascii_lowercase().contains("text/event-stream"))
     });
     asks_events || request.headers.contains_key(header::UPGRADE)
-}
-
-/// The upstream at this address, with a bound on every wait.
-pub fn peer(upstream: &Upstream, address: SocketAddr, open_ended: bool) -> HttpPeer {
-    let tls = upstream.url.scheme() == "https";
-    let name = upstream.url.host_str().unwrap_or_default().to_owned();
-    let mut peer = HttpPeer::new(address, tls, name);
-    peer.options.connection_timeout = Some(CONNECT_TIMEOUT);
-    peer.options.total_connection_timeout = Some(HANDSHAKE_TIMEOUT);
-    peer.options.read_timeout = (!open_ended).then_some(READ_TIMEOUT);
-    peer.options.write_timeout = Some(WRITE_TIMEOUT);
-    peer.options.idle_timeout = Some(IDLE_TIMEOUT);
-    peer.options.tcp_keepalive = Some(KEEPALIVE);
-    peer
 }
 
 /// Drops what a client says of hops before itself, whose word is not taken.
@@ -97,11 +49,19 @@ pub fn forget_hops(request: &mut RequestHeader) {
 pub fn rewrite(
     request: &mut RequestHeader,
     destination: &Destination,
+    server: &Server,
     client: Option<SocketAddr>,
     scheme: &'static str,
 ) -> Result<()> {
     let upstream = destination.upstream();
-    let target = target(upstream.prefix(), request);
+    let mut target = target(upstream.prefix(), request);
+    if let Some(authorization) = server.forward_proxy() {
+        let origin = format!("http://{}", server.authority());
+        target.splice(..0, origin.into_bytes());
+        if let Some(authorization) = authorization {
+            request.insert_header(PROXY_AUTHORIZATION, authorization.clone())?;
+        }
+    }
     request.set_raw_path(&target)?;
     let host = request.headers.get(HOST).cloned();
     if let Some(client) = client {
@@ -118,7 +78,7 @@ pub fn rewrite(
     }
     let route = destination.route();
     if !route.is_some_and(|route| route.preserve_host) {
-        request.insert_header(HOST, authority(upstream))?;
+        request.insert_header(HOST, server.authority())?;
     }
     for (name, value) in route.map_or(&[][..], |route| &route.headers) {
         request.insert_header(name, value.clone())?;
@@ -162,15 +122,6 @@ fn continue_list(request: &mut RequestHeader, name: &'static str, hop: &str) -> 
         .collect();
     let list = so_far.join(", ");
     request.insert_header(name, list)
-}
-
-/// Host and, where it is not the scheme's own, port.
-fn authority(upstream: &Upstream) -> String {
-    let host = upstream.url.host_str().unwrap_or_default();
-    match upstream.url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }
 
 /// The status and the explanation for a client whose request failed; status 0 where nobody is
@@ -256,25 +207,14 @@ mod tests {
 
     #[test]
     fn only_who_asks_for_events_or_another_protocol_may_wait_for_ever() {
-        let upstream = Upstream {
-            name: "shop".to_owned(),
-            url: url::Url::parse("http://127.0.0.1:9").unwrap().into(),
-            headers: http::HeaderMap::new(),
-        };
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        let read_timeout = |request: &RequestHeader| {
-            let address = ([127, 0, 0, 1], 9).into();
-            peer(&upstream, address, is_open_ended(request))
-                .options
-                .read_timeout
-        };
-        assert_eq!(read_timeout(&request), Some(READ_TIMEOUT));
+        assert!(!is_open_ended(&request));
         request
             .insert_header(ACCEPT, "text/html, Text/Event-Stream")
             .unwrap();
-        assert_eq!(read_timeout(&request), None);
+        assert!(is_open_ended(&request));
         request.insert_header(ACCEPT, "*/*").unwrap();
         request.insert_header(header::UPGRADE, "websocket").unwrap();
-        assert_eq!(read_timeout(&request), None);
+        assert!(is_open_ended(&request));
     }
 }

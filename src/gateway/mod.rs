@@ -42,6 +42,7 @@ use writer::Writers;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::listen::{Connection, KEEPALIVE, Request};
+use crate::peers::{Peers, Server};
 
 /// How long a client may take to read a small answer of our own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,15 +62,15 @@ pub struct Gateway {
     admission: Arc<Admission>,
     seats: Arc<Seats>,
     trusted: Trusted,
+    peers: Arc<Peers>,
 }
 
 /// One request's way through the gateway.
 pub struct Context {
     /// Where it is passed through to, once that is known.
     destination: Option<Destination>,
-    /// The destination's addresses and the one in use.
-    addresses: Vec<SocketAddr>,
-    attempt: usize,
+    /// The servers that were asked, the last of them in use.
+    asked: Vec<Server>,
     /// Keeps the connection from being closed as one on which nothing is asked.
     request: Option<Request>,
     /// Keeps the process from leaving before the request is done.
@@ -77,13 +78,14 @@ pub struct Context {
 }
 
 impl Gateway {
-    /// A gateway to these topics and the configured routes, behind this door. To be called inside a
-    /// runtime.
+    /// A gateway to these topics and the configured routes, behind this door, with these servers
+    /// behind it. To be called inside a runtime.
     pub fn new(
         hub: Arc<Hub>,
         config: &Config,
         metrics: Metrics,
         admission: Arc<Admission>,
+        peers: Arc<Peers>,
     ) -> Self {
         Self {
             routes: Routes::new(config.routes.clone()),
@@ -93,6 +95,7 @@ impl Gateway {
             hub,
             metrics,
             admission,
+            peers,
         }
     }
 
@@ -101,6 +104,13 @@ impl Gateway {
         let peer = peer(session)?.ip();
         let headers = &session.req_header().headers;
         Some(self.trusted.client(peer, headers).into())
+    }
+
+    /// What a consistent balance goes by: the client's address.
+    fn balance_key(&self, session: &Session) -> Vec<u8> {
+        let headers = &session.req_header().headers;
+        let address = peer(session).map(|peer| self.trusted.client(peer.ip(), headers));
+        address.map_or_else(Vec::new, |address| address.to_string().into_bytes())
     }
 }
 
@@ -116,8 +126,7 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Context {
         Context {
             destination: None,
-            addresses: Vec::new(),
-            attempt: 0,
+            asked: Vec::new(),
             request: None,
             _in_flight: self.admission.token(),
         }
@@ -184,28 +193,51 @@ impl ProxyHttp for Gateway {
             .destination
             .as_ref()
             .ok_or_else(|| Error::new(ErrorType::HTTPStatus(404)))?;
-        if ctx.addresses.is_empty() {
-            ctx.addresses = forward::resolve(destination.upstream()).await?;
-        }
-        let address = ctx.addresses[ctx.attempt % ctx.addresses.len()];
-        let streams = forward::is_open_ended(session.req_header());
-        Ok(Box::new(forward::peer(
-            destination.upstream(),
-            address,
-            streams,
-        )))
+        let group = self.peers.of(&destination.upstream().name);
+        let key = self.balance_key(session);
+        let server = match group.other(&key, &ctx.asked) {
+            Some(server) => server,
+            None => group
+                .pick(&key)
+                .await
+                .map_err(|error| forward::unreachable(&error))?,
+        };
+        let peer = server.peer(forward::is_open_ended(session.req_header()));
+        ctx.asked.push(server);
+        Ok(Box::new(peer))
     }
 
-    /// A name may have several addresses; the next one may answer.
-    fn fail_to_connect(
+    async fn connected_to_upstream(
         &self,
         _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        _digest: Option<&pingora::protocols::Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        if let Some(server) = ctx.asked.last() {
+            server.succeeded();
+        }
+        Ok(())
+    }
+
+    /// Another server, or another address of the same one, may answer.
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        ctx.attempt += 1;
-        error.set_retry(ctx.attempt < ctx.addresses.len());
+        if let Some(server) = ctx.asked.last() {
+            server.failed(error.etype().as_str());
+        }
+        let others = ctx.destination.as_ref().and_then(|destination| {
+            let group = self.peers.of(&destination.upstream().name);
+            group.other(&self.balance_key(session), &ctx.asked)
+        });
+        error.set_retry(others.is_some());
         error
     }
 
@@ -222,9 +254,11 @@ impl ProxyHttp for Gateway {
         let digest = session.digest();
         let is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
         let scheme = if is_secure { "https" } else { "http" };
-        match &ctx.destination {
-            Some(destination) => forward::rewrite(request, destination, client, scheme),
-            None => Ok(()),
+        match (&ctx.destination, ctx.asked.last()) {
+            (Some(destination), Some(server)) => {
+                forward::rewrite(request, destination, server, client, scheme)
+            }
+            _ => Ok(()),
         }
     }
 

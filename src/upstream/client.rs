@@ -1,30 +1,26 @@
 //! One conditional GET with limits on everything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reqwest::{Url, redirect};
 
 use crate::config::PollRequest;
 use crate::core::health::Denial;
+use crate::peers::{Group, root_cause};
 
-/// Redirects that a poll follows, all within the origin it asked.
-const MAX_REDIRECTS: usize = 5;
 /// What a poll asks for; a legacy API that only knows another type may still answer.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
 
-/// The HTTP client that all pollers share: one connection pool, one TLS stack.
-#[derive(Clone, Debug)]
+/// What one topic's poller asks with: the servers of its upstream.
+#[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    group: Arc<Group>,
+    /// Who polls, for a balance that is consistent.
+    topic: String,
 }
-
-/// The client could not be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up the polling client (is the system's TLS store readable?)")]
-pub struct ClientError(#[from] reqwest::Error);
 
 /// What makes a later poll conditional (RFC 9110 section 13.1).
 #[derive(Clone, Debug, Default)]
@@ -115,25 +111,10 @@ impl PollError {
 }
 
 impl Client {
-    /// A client that ignores proxies of the environment and never leaves an origin.
-    ///
-    /// # Errors
-    /// [`ClientError`] if TLS cannot be set up.
-    pub fn new() -> Result<Self, ClientError> {
-        let within_origin = redirect::Policy::custom(|attempt| {
-            let asked = attempt.previous().first().map(Url::origin);
-            if attempt.previous().len() <= MAX_REDIRECTS && asked == Some(attempt.url().origin()) {
-                attempt.follow()
-            } else {
-                attempt.stop()
-            }
-        });
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
-            .redirect(within_origin)
-            .no_proxy()
-            .build()?;
-        Ok(Self { http })
+    /// A client that polls the servers of this upstream for this topic.
+    pub fn new(group: Arc<Group>, topic: &str) -> Self {
+        let topic = topic.to_owned();
+        Self { group, topic }
     }
 
     /// Polls once. `timeout` covers everything from the connection to the last byte; `max_bytes`
@@ -159,21 +140,48 @@ impl Client {
         known.condition(&mut headers);
         let conditional =
             headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
-        let asked = self.http.get(Url::clone(&request.url)).headers(headers);
-        let mut response = match asked.send().await {
+        let mut response = match self.send(request, headers).await {
             Ok(response) => response,
-            Err(error) => {
-                let cause = root_cause(&error);
-                return match error.is_connect() {
-                    true => PollError::Connect(cause).into(),
-                    false => PollError::Body(cause).into(),
-                };
-            }
+            Err(error) => return error.into(),
         };
         let outcome = read(&mut response, conditional, max_bytes).await;
         Reply {
             head: std::mem::take(response.headers_mut()),
             outcome,
+        }
+    }
+}
+
+impl Client {
+    /// Asks a server, and another one if there is no connection to the first.
+    async fn send(
+        &self,
+        request: &PollRequest,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, PollError> {
+        let key = self.topic.as_bytes();
+        let picked = self.group.pick(key).await;
+        let mut server = picked.map_err(|error| PollError::Connect(error.to_string()))?;
+        let mut another = true;
+        loop {
+            let asked = server.http().get(server.url(&request.url));
+            let error = match asked.headers(headers.clone()).send().await {
+                Ok(response) => {
+                    server.succeeded();
+                    return Ok(response);
+                }
+                Err(error) => error,
+            };
+            let cause = root_cause(&error);
+            if !error.is_connect() {
+                return Err(PollError::Body(cause));
+            }
+            server.failed(&cause);
+            match self.group.other(key, std::slice::from_ref(&server)) {
+                Some(other) if another => server = other,
+                _ => return Err(PollError::Connect(cause)),
+            }
+            another = false;
         }
     }
 }
@@ -231,34 +239,4 @@ impl Validators {
 /// Whether the answer points elsewhere (RFC 9110 section 15.4).
 fn is_redirect(response: &reqwest::Response) -> bool {
     response.status().is_redirection() && response.headers().contains_key(LOCATION)
-}
-
-/// How [`root_cause`] begins where nobody who is trusted vouches for a certificate.
-pub(crate) const UNTRUSTED: &str = "the certificate is not trusted";
-
-/// What happened, in few words. The outer causes repeat the URL, which may hold a secret; the
-/// innermost one says it, except that OpenSSL's is a list of its own source lines.
-pub(crate) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    let mut untrusted = None;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-        // OpenSSL's words on a certificate stand in parentheses behind its list.
-        let text = cause.to_string();
-        let words = text
-            .starts_with("error:")
-            .then(|| text.strip_suffix(')')?.rsplit_once('('))
-            .flatten();
-        untrusted = words.map(|(_, why)| why.to_owned()).or(untrusted);
-    }
-    match (cause.downcast_ref::<reqwest::Error>(), untrusted) {
-        (Some(_), _) => "request failed".to_owned(),
-        (None, Some(why)) if cause.to_string().starts_with("error:") => {
-            format!("{UNTRUSTED}: {why}")
-        }
-        (None, _) if cause.to_string().starts_with("error:") => {
-            "TLS failed; is https spoken there?".to_owned()
-        }
-        (None, _) => cause.to_string(),
-    }
 }

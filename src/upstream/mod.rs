@@ -10,8 +10,7 @@ mod metrics;
 mod poller;
 mod supervise;
 
-pub use client::{Client, ClientError};
-pub(crate) use client::{UNTRUSTED, root_cause};
+pub use client::Client;
 pub use metrics::{Metrics, PollMetrics};
 pub use poller::Poller;
 pub use supervise::supervise;

@@ -53,6 +53,7 @@ mod tests {
     use crate::core::sse::{Coding, Kind, Wire};
     use crate::hub;
     use crate::metrics::Registry;
+    use crate::peers::Peers;
     use crate::upstream::{self, Client};
 
     /// Crashes whoever publishes for the second and the third time.
@@ -92,7 +93,9 @@ mod tests {
         let epoch = Epoch::from_random(1);
         let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
         let metrics = upstream::Metrics::new(&registry);
-        let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
+        let peers = Peers::start(&config, &registry).unwrap();
+        let client = Client::new(Arc::clone(peers.of("a")), "/feed");
+        let trap = Arc::new(Trap::default());
         let watched = Arc::clone(&topic);
         let make = move || {
             let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));

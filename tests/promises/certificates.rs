@@ -5,16 +5,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use openssl::asn1::{Asn1Time, Asn1TimeRef};
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
-use openssl::hash::MessageDigest;
+use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
-use openssl::x509::{X509, X509NameBuilder};
 
+use crate::support::certificate::Certificate;
 use crate::support::http2::{Client, text};
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, numbered};
@@ -23,39 +20,12 @@ use crate::support::{PATIENCE, eventually};
 
 /// Writes a certificate of this name and its key into a folder.
 fn issue(folder: &Path, name: &str) {
-    write(folder, pair(name));
+    write(folder, &Certificate::of(name));
 }
 
-fn write(folder: &Path, (certificate, key): (Vec<u8>, Vec<u8>)) {
-    std::fs::write(folder.join("server.key"), key).expect("a file");
-    std::fs::write(folder.join("server.crt"), certificate).expect("a file");
-}
-
-fn pair(common_name: &str) -> (Vec<u8>, Vec<u8>) {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
-    let soon = Asn1Time::days_from_now(7).unwrap();
-    signed(&key, common_name, &soon)
-}
-
-/// A certificate that is valid until then, and its key.
-fn signed(key: &PKey<Private>, common_name: &str, end: &Asn1TimeRef) -> (Vec<u8>, Vec<u8>) {
-    let mut name = X509NameBuilder::new().unwrap();
-    name.append_entry_by_text("CN", common_name).unwrap();
-    let name = name.build();
-    let mut builder = X509::builder().unwrap();
-    builder.set_version(2).unwrap();
-    let serial = BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap();
-    builder.set_serial_number(&serial).unwrap();
-    builder.set_subject_name(&name).unwrap();
-    builder.set_issuer_name(&name).unwrap();
-    builder.set_pubkey(key).unwrap();
-    let long_ago = Asn1Time::from_unix(0).unwrap();
-    builder.set_not_before(&long_ago).unwrap();
-    builder.set_not_after(end).unwrap();
-    builder.sign(key, MessageDigest::sha256()).unwrap();
-    let certificate = builder.build().to_pem().unwrap();
-    (certificate, key.private_key_to_pem_pkcs8().unwrap())
+fn write(folder: &Path, pair: &Certificate) {
+    std::fs::write(folder.join("server.key"), pair.key_pem()).expect("a file");
+    std::fs::write(folder.join("server.crt"), pair.pem()).expect("a file");
 }
 
 /// A proxy with a TLS listener, and the folder of its certificate.
@@ -173,7 +143,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_streams_go_on() {
 fn a_pair_that_is_of_no_use_is_told_once_and_the_old_one_stays() {
     let stage = Stage::serving("[1]");
     let (proxy, folder) = proxy(&stage.url(), "");
-    let (certificate, _) = pair("other");
+    let certificate = Certificate::of("other").pem();
     let told = || proxy.log().matches("the old one stays").count();
     std::fs::write(folder.join("server.crt"), certificate).unwrap();
     eventually("it is told", || told() == 1);
@@ -195,7 +165,7 @@ fn a_certificate_that_clients_refuse_is_warned_of() {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     write(
         &folder,
-        signed(&key, "old", &Asn1Time::from_unix(1_577_836_800).unwrap()),
+        &Certificate::ending(key, "old", &Asn1Time::from_unix(1_577_836_800).unwrap()),
     );
     eventually("it is told", || proxy.log().contains("clients refuse it"));
     assert_eq!(shown(proxy.address()), "old");
@@ -214,7 +184,7 @@ fn a_key_that_nobody_can_serve_with_is_told_by_check() {
     let folder = tempfile::tempdir().unwrap();
     let key = PKey::from_rsa(Rsa::generate(512).unwrap()).unwrap();
     let soon = Asn1Time::days_from_now(7).unwrap();
-    write(folder.path(), signed(&key, "weak", &soon));
+    write(folder.path(), &Certificate::ending(key, "weak", &soon));
     let (code, said) = check(folder.path());
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("server.listen.tls.key (line 1)"), "{said}");

@@ -19,7 +19,7 @@ use self::parser::Parser;
 use self::printer::Printer;
 use super::CliError;
 use super::run::told_to_leave;
-use crate::upstream::{UNTRUSTED, root_cause};
+use crate::peers::{UNTRUSTED, root_cause};
 
 /// Until the server says otherwise.
 const FIRST_RETRY: Duration = Duration::from_secs(3);

@@ -1,10 +1,12 @@
 //! What every promise needs: an upstream that does as it is told, the real binary in front of it,
 //! and a client that reads event streams by its own understanding of the standard.
 
+pub mod certificate;
 pub mod client;
 pub mod http2;
 pub mod proxy;
 pub mod replica;
+pub mod secure;
 pub mod socket;
 pub mod stage;
 pub mod upstream;
