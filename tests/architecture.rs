@@ -10,13 +10,22 @@ use std::path::Path;
 const LAYERS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("clock", &["core"]),
-    ("config", &["core"]),
+    ("formats", &["core"]),
+    ("config", &["core", "formats"]),
     ("metrics", &["core"]),
     ("hub", &["core", "clock", "config", "metrics"]),
     ("backplane", &["core", "clock", "config", "metrics", "hub"]),
     (
         "upstream",
-        &["core", "clock", "config", "metrics", "hub", "backplane"],
+        &[
+            "core",
+            "clock",
+            "formats",
+            "config",
+            "metrics",
+            "hub",
+            "backplane",
+        ],
     ),
     ("listen", &["core", "config", "metrics"]),
     (
@@ -47,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "core",
             "clock",
+            "formats",
             "config",
             "metrics",
             "hub",
@@ -61,7 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// What `core` must not name: runtimes, networks, logs, clocks, chance, the system.
+/// What `core` and `formats` must not name: runtimes, networks, logs, clocks, chance, the system.
 const IMPURE: &[&str] = &[
     "tokio",
     "tokio_util",
@@ -158,7 +168,7 @@ fn wrong(module: &str, text: &str) -> Vec<String> {
             let root = rest.split("::").next().unwrap_or_default();
             return root != module && !allowed.contains(&root);
         }
-        module == "core" && is_impure(path, &code)
+        ["core", "formats"].contains(&module) && is_impure(path, &code)
     };
     paths(&code).into_iter().filter(forbidden).collect()
 }
