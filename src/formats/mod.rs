@@ -163,7 +163,7 @@ mod tests {
 
     /// Texts that look like one of the formats.
     fn alike() -> impl Strategy<Value = String> {
-        let pieces = [
+        const PIECES: &[&str] = &[
             "<a>",
             "</a>",
             "<b x='1'>",
@@ -201,7 +201,7 @@ mod tests {
             "\u{1}",
             "# EOF",
         ];
-        proptest::collection::vec(prop::sample::select(&pieces[..]), 0..20)
+        proptest::collection::vec(prop::sample::select(PIECES), 0..20)
             .prop_map(|pieces| pieces.concat())
     }
 
