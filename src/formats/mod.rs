@@ -6,6 +6,7 @@
 //! length gets out of bounds. Must never look anything up outside of the bytes.
 
 mod csv;
+pub mod jq;
 mod ndjson;
 mod prometheus;
 mod text;
