@@ -332,7 +332,7 @@ mod tests {
             (".a ]", "expected token, found ']' at line 1 column 4"),
             (
                 "import \"x\" as x; .",
-                "files cannot be loaded here at line 1 column 8",
+                "files cannot be loaded here at line 1 column 9",
             ),
         ] {
             let error = Filter::parse(filter).err().unwrap();
