@@ -27,7 +27,7 @@ use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
-use crate::upstream::{self, Client, ClientError, Poller};
+use crate::upstream::{self, Client, ClientError, Poller, Workers};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -246,6 +246,7 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, StartError> {
     let clock = Clock::start();
     let client = Client::new()?;
+    let workers = Workers::default();
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);
     let poll_metrics = upstream::Metrics::new(registry);
@@ -255,10 +256,11 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
         let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
         let metrics = poll_metrics.clone();
         let (watched, client, backplane) = (topic.clone(), client.clone(), backplane.clone());
+        let workers = workers.clone();
         let make = move || {
             let metrics = metrics.feed(&watched.feed().path);
             let (topic, client) = (watched.clone(), client.clone());
-            Poller::new(topic, client, backplane.clone(), clock, metrics)
+            Poller::new(topic, client, &workers, backplane.clone(), clock, metrics)
         };
         tokio::spawn(upstream::supervise(topic.clone(), clock, make));
         topic

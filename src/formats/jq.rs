@@ -8,10 +8,13 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use jaq_core::data::JustLut;
 use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, Vars, compile};
 use jaq_json::{Val, read, write};
+
+use crate::core::json::{ParseError, Tape};
 
 /// A compiled filter.
 pub struct Filter {
@@ -46,6 +49,9 @@ pub enum RunError {
     /// An error that nothing caught.
     #[error("failed: {0}")]
     Failed(String),
+    /// A value that JSON has no text for, or that is nested too deeply.
+    #[error("gave what is no JSON, such as NaN or an object with names that are no strings: {0}")]
+    NotJson(ParseError),
     /// The value would be too long as JSON.
     #[error("gave more than {limit} bytes (document.transform.max_bytes)")]
     TooLong {
@@ -90,8 +96,8 @@ impl Filter {
     /// Numbers that it only passes on keep their writing.
     ///
     /// # Errors
-    /// [`RunError`]. What JSON cannot hold, as NaN, is written as jaq does; the reader refuses it.
-    pub fn run(&self, input: &[u8], limit: usize) -> Result<Vec<u8>, RunError> {
+    /// [`RunError`].
+    pub fn run(&self, input: &[u8], limit: usize) -> Result<Bytes, RunError> {
         let input = read::parse_single(input).map_err(|_| RunError::Input)?;
         let context = Ctx::<JustLut<Val>>::new(&self.compiled.lut, Vars::new([]));
         let mut values = self.compiled.id.run((context, input)).map(|value| {
@@ -111,7 +117,9 @@ impl Filter {
         };
         write::write(&mut out, &write::Pp::default(), 0, &value)
             .map_err(|_| RunError::TooLong { limit })?;
-        Ok(out.bytes)
+        let json = Bytes::from(out.bytes);
+        Tape::read(json.clone()).map_err(RunError::NotJson)?;
+        Ok(json)
     }
 
     /// An error's text without anything of the document.
@@ -226,7 +234,7 @@ mod tests {
 
     fn run(filter: &str, input: &str) -> Result<String, RunError> {
         let made = Filter::parse(filter).unwrap().run(input.as_bytes(), 1000)?;
-        Ok(String::from_utf8(made).unwrap())
+        Ok(String::from_utf8(made.to_vec()).unwrap())
     }
 
     #[test]
@@ -280,6 +288,10 @@ mod tests {
                 "failed: an error whose text may hold parts of the document",
             ),
             ("halt", "failed: it halted"),
+            (
+                "[nan]",
+                "gave what is no JSON, such as NaN or an object with names that are no strings: invalid JSON at line 1 column 2: expected value",
+            ),
             (
                 "[.[0] * 2000]",
                 "gave more than 1000 bytes (document.transform.max_bytes)",

@@ -8,10 +8,13 @@ mod client;
 mod interest;
 mod metrics;
 mod poller;
+mod reading;
 mod supervise;
+pub mod transform;
 
 pub use client::{Client, ClientError};
 pub(crate) use client::{UNTRUSTED, root_cause};
 pub use metrics::{Metrics, PollMetrics};
 pub use poller::Poller;
 pub use supervise::supervise;
+pub use transform::Workers;
