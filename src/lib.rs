@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 1 | the schedule says *now* | [`core::schedule`], asked by `upstream::poller` |
 //! | 2 | the client fetches, conditionally and within limits | `upstream::client` |
-//! | 3 | the answer is read, selected, compared and diffed | [`core::document`], [`core::json`], [`core::diff`] |
+//! | 3 | the answer becomes JSON, is transformed, read, selected, compared and diffed | `upstream::reading`, [`formats`], [`core::document`], [`core::json`], [`core::diff`] |
 //! | 4 | the change is given its id | [`backplane`] |
 //! | 5 | it enters the topic's log, and the topic wakes each shard of the writer once | [`hub::Topic`], [`core::log`] |
 //! | 6 | a cursor says which frame is next, the same for all who stand there | [`core::cursor`], `gateway::writer::crowd` |
@@ -33,7 +33,7 @@
 //!
 //! # Layers
 //!
-//! Arrows point one way: [`core`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
+//! Arrows point one way: [`core`] <- [`formats`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`hub`], [`listen`] <-
 //! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
 //! listen to it, so nothing below calls up. `tests/architecture.rs` holds this.
@@ -47,6 +47,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod formats;
 pub mod gateway;
 pub mod hub;
 pub mod listen;

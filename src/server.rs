@@ -28,7 +28,7 @@ use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
-use crate::upstream::{self, Client, Poller};
+use crate::upstream::{self, Client, Poller, Workers};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -253,6 +253,7 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 /// Makes every feed's topic and starts its poller.
 fn start_polling(config: &Config, registry: &Registry, peers: &Peers) -> Arc<Hub> {
     let clock = Clock::start();
+    let workers = Workers::default();
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);
     let poll_metrics = upstream::Metrics::new(registry);
@@ -263,10 +264,11 @@ fn start_polling(config: &Config, registry: &Registry, peers: &Peers) -> Arc<Hub
         let metrics = poll_metrics.clone();
         let client = Client::new(Arc::clone(peers.of(&feed.upstream.name)), &feed.path);
         let (watched, backplane) = (topic.clone(), backplane.clone());
+        let workers = workers.clone();
         let make = move || {
             let metrics = metrics.feed(&watched.feed().path);
             let (topic, client) = (watched.clone(), client.clone());
-            Poller::new(topic, client, backplane.clone(), clock, metrics)
+            Poller::new(topic, client, &workers, backplane.clone(), clock, metrics)
         };
         tokio::spawn(upstream::supervise(topic.clone(), clock, make));
         topic

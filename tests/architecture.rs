@@ -10,7 +10,8 @@ use std::path::Path;
 const LAYERS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("clock", &["core"]),
-    ("config", &["core"]),
+    ("formats", &["core"]),
+    ("config", &["core", "formats"]),
     ("metrics", &["core"]),
     ("peers", &["core", "config", "metrics"]),
     ("hub", &["core", "clock", "config", "metrics"]),
@@ -20,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "core",
             "clock",
+            "formats",
             "config",
             "metrics",
             "peers",
@@ -61,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "core",
             "clock",
+            "formats",
             "config",
             "metrics",
             "peers",
@@ -76,7 +79,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// What `core` must not name: runtimes, networks, logs, clocks, chance, the system.
+/// What `core` and `formats` must not name: runtimes, networks, logs, clocks, chance, the system.
 const IMPURE: &[&str] = &[
     "tokio",
     "tokio_util",
@@ -173,7 +176,7 @@ fn wrong(module: &str, text: &str) -> Vec<String> {
             let root = rest.split("::").next().unwrap_or_default();
             return root != module && !allowed.contains(&root);
         }
-        module == "core" && is_impure(path, &code)
+        ["core", "formats"].contains(&module) && is_impure(path, &code)
     };
     paths(&code).into_iter().filter(forbidden).collect()
 }

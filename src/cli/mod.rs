@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{LoadError, Problems};
 use crate::server::StartError;
+use crate::upstream::transform::worker;
 
 /// Poll once, push to everyone.
 ///
@@ -51,6 +52,14 @@ enum Job {
     Tail(tail::Arguments),
     /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
     Diff(diff::Arguments),
+    /// Run a feed's filter; pollcast starts this itself
+    #[command(name = worker::COMMAND, hide = true)]
+    TransformWorker {
+        /// The longest result, in bytes
+        max_bytes: usize,
+        /// The most address space, in bytes
+        memory: u64,
+    },
 }
 
 /// Why a job could not be done. The message ends up on standard error, its causes behind it.
@@ -74,6 +83,9 @@ pub enum CliError {
     /// `tail` cannot go on.
     #[error(transparent)]
     Tail(#[from] tail::TailError),
+    /// A feed's filter cannot be run.
+    #[error(transparent)]
+    Worker(#[from] worker::WorkerError),
     /// The result has nowhere to go.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
@@ -90,6 +102,7 @@ pub fn run() -> Result<ExitCode, CliError> {
         Job::Demo(arguments) => demo::demo(&arguments),
         Job::Tail(arguments) => tail::tail(&arguments),
         Job::Diff(arguments) => diff::diff(&arguments),
+        Job::TransformWorker { max_bytes, memory } => match worker::work(max_bytes, memory)? {},
     }
 }
 

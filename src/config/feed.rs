@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::deliver::deliver;
+use super::document::document;
 use super::events::events;
 use super::headers::{Sent, credentials, headers, overlay};
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
-use crate::core::document::View;
-use crate::core::event::Mode;
-use crate::core::json::{Pattern, Pointer, PointerError};
+use super::{Feed, Idle, Poll, PollRequest, Upstream};
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
@@ -154,78 +152,6 @@ fn idle(section: &Section<'_>) -> Idle {
                 "write `pause` or `keep`",
             );
             Idle::Pause
-        }
-    }
-}
-
-fn document(section: &Section<'_>, events: &Events) -> Document {
-    let ignore = section
-        .find("ignore")
-        .map_or_else(Vec::new, |node| node.items());
-    let text = |node: &Node<'_>| node.text().map(|scalar| scalar.text);
-    let key = section.find("key").and_then(|node| {
-        let key = text(&node)?;
-        if key.is_empty() {
-            node.problem(
-                "the key has no name",
-                "write the name of the member that identifies an element, such as `id`",
-            );
-        }
-        Some(key)
-    });
-    let view = View {
-        select: section
-            .find("select")
-            .and_then(|node| pointer(&node, Pointer::parse))
-            .unwrap_or_default(),
-        ignore: ignore
-            .iter()
-            .filter_map(|node| pointer(node, Pattern::parse))
-            .collect(),
-        key,
-        items: items(section, events),
-    };
-    Document {
-        view,
-        max_bytes: section
-            .find("max_bytes")
-            .and_then(|node| node.size(1..=1 << 30))
-            .unwrap_or(16 << 20),
-    }
-}
-
-/// Where the items are, which only one mode asks.
-fn items(section: &Section<'_>, events: &Events) -> Pointer {
-    let Some(node) = section.find("items") else {
-        return Pointer::default();
-    };
-    if !events.modes.contains(&Mode::Items) {
-        node.warning(
-            "`items` is not among `events.modes`, so that nobody is told of items",
-            "add it there, or remove this key",
-        );
-    }
-    pointer(&node, Pointer::parse).unwrap_or_default()
-}
-
-/// Reads a pointer, and keeps a text that came from outside the file out of the message.
-fn pointer<T>(node: &Node<'_>, parse: impl Fn(&str) -> Result<T, PointerError>) -> Option<T> {
-    let scalar = node.text()?;
-    match parse(&scalar.text) {
-        Ok(pointer) => Some(pointer),
-        Err(PointerError::NoSlash(_)) => {
-            node.problem(
-                format!("{} is no JSON Pointer", scalar.shown()),
-                "begin it with `/`, as in \"/items/0\"",
-            );
-            None
-        }
-        Err(error) => {
-            node.problem(
-                format!("{} is no JSON Pointer: {error}", scalar.shown()),
-                "see RFC 6901",
-            );
-            None
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `feed`, `document`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
@@ -16,6 +16,7 @@
 
 mod addresses;
 mod deliver;
+mod document;
 mod endpoint;
 mod events;
 mod expand;
@@ -47,6 +48,7 @@ pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
 pub use servers::{Balance, EgressProxy, HealthCheck, ServerAddress, Servers, UpstreamTls};
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +59,9 @@ use ipnet::IpNet;
 
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
+use crate::core::json::Path;
 use crate::core::log::Bounds;
+use crate::formats::Format;
 
 /// Everything a running pollcast was told.
 #[derive(Clone, Debug)]
@@ -222,10 +226,37 @@ pub enum Idle {
 /// What of an answer counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
+    /// What answers are written in.
+    pub format: Format,
+    /// What is made of an answer before anything is selected.
+    pub transform: Option<Transform>,
+    /// What is cut out of it before `view` looks at it.
+    pub path: Option<Path>,
     /// Which part of it, and how its arrays are matched.
     pub view: View,
-    /// The longest answer, after decoding, in bytes.
+    /// The longest answer, after decoding, and the longest JSON text made of it, in bytes.
     pub max_bytes: usize,
+}
+
+/// What a `jq` filter makes of an answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Transform {
+    /// The filter's text, which compiles.
+    pub filter: String,
+    /// How long one run may take; at least 10 ms.
+    pub timeout: Duration,
+    /// The longest result, in bytes.
+    pub max_bytes: usize,
+}
+
+/// Without the filter, which may hold what came from outside the file.
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transform")
+            .field("timeout", &self.timeout)
+            .field("max_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How changes are named and kept.

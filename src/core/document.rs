@@ -70,12 +70,7 @@ impl Rejected {
     /// A short word for a metric's label; one of a fixed few.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Rejected::Parse(ParseError::Empty) => "empty",
-            Rejected::Parse(ParseError::Html) => "html",
-            Rejected::Parse(ParseError::NotUtf8 { .. }) => "not_utf8",
-            Rejected::Parse(ParseError::Syntax { .. }) => "invalid_json",
-            Rejected::Parse(ParseError::TooDeep) => "too_deep",
-            Rejected::Parse(ParseError::TooLarge) => "too_large",
+            Rejected::Parse(error) => error.reason(),
             Rejected::NotFound { .. } => "select",
         }
     }

@@ -8,9 +8,12 @@ mod client;
 mod interest;
 mod metrics;
 mod poller;
+mod reading;
 mod supervise;
+pub mod transform;
 
 pub use client::Client;
 pub use metrics::{Metrics, PollMetrics};
 pub use poller::Poller;
 pub use supervise::supervise;
+pub use transform::Workers;

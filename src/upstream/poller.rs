@@ -9,6 +9,8 @@ use tracing::{info, warn};
 use super::client::{Answer, Client, PollError, Validators};
 use super::interest::Interest;
 use super::metrics::PollMetrics;
+use super::reading::{Reading, Unreadable, apart};
+use super::transform::Workers;
 use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
@@ -19,9 +21,6 @@ use crate::core::health::Denial;
 use crate::core::schedule::Schedule;
 use crate::hub::{Audience, Lessons, Topic};
 
-/// Bodies from this length on are read apart from the event loop.
-const INLINE_BYTES: usize = 64 * 1024;
-
 /// Polls one topic for as long as somebody listens.
 pub struct Poller {
     topic: Arc<Topic>,
@@ -30,6 +29,7 @@ pub struct Poller {
     clock: Clock,
     metrics: PollMetrics,
     schedule: Schedule,
+    reading: Reading,
     document: Document,
     /// The length of what it holds.
     document_bytes: usize,
@@ -47,14 +47,17 @@ enum Failure {
     #[error(transparent)]
     Poll(#[from] PollError),
     #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error(transparent)]
     Rejected(#[from] Rejected),
 }
 
 impl Poller {
-    /// A poller that has not started.
+    /// A poller that has not started. To be called within a runtime.
     pub fn new(
         topic: Arc<Topic>,
         client: Client,
+        workers: &Workers,
         backplane: Arc<dyn Backplane>,
         clock: Clock,
         metrics: PollMetrics,
@@ -62,6 +65,7 @@ impl Poller {
         let feed = topic.feed();
         Self {
             schedule: Schedule::new(feed.poll.interval, &feed.path),
+            reading: Reading::new(feed, workers),
             document: Document::new(feed.document.view.clone()),
             document_bytes: 0,
             noisy_places: 0,
@@ -128,6 +132,7 @@ impl Poller {
         let label = match &outcome {
             Ok((label, _)) => label,
             Err(Failure::Poll(error)) => error.outcome(),
+            Err(Failure::Unreadable(error)) => error.reason(),
             Err(Failure::Rejected(error)) => error.reason(),
         };
         self.metrics.polled(label);
@@ -149,7 +154,7 @@ impl Poller {
             Err(failure) => {
                 let denial = match &failure {
                     Failure::Poll(error) => error.denial(),
-                    Failure::Rejected(_) => None,
+                    Failure::Unreadable(_) | Failure::Rejected(_) => None,
                 };
                 let changed = self.topic.failed(failure.to_string(), denial, now);
                 // A first failure of a live feed is a blip; of any other it is news.
@@ -184,12 +189,15 @@ impl Poller {
         if self.audience.has_changed().unwrap_or(false) {
             self.note_audience();
         }
+        let Some(body) = self.reading.read(body).await? else {
+            self.document.not_modified();
+            self.validators = validators;
+            return Ok(("unchanged", None));
+        };
         self.document.want(self.interest.modes(Instant::now()));
-        // A large document, read or replaced, takes long enough to starve the tasks of this thread.
-        let observation = match body.len().max(self.document.body_len()) {
-            0..INLINE_BYTES => self.document.observe(body),
-            _ => tokio::task::block_in_place(|| self.document.observe(body)),
-        }?;
+        let bytes = body.len().max(self.document.body_len());
+        let observation = apart(bytes, || self.document.observe(body))?;
+        self.reading.accepted();
         self.validators = validators;
         Ok(match observation {
             Observation::Unchanged => ("unchanged", None),

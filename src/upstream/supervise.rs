@@ -99,7 +99,15 @@ mod tests {
         let watched = Arc::clone(&topic);
         let make = move || {
             let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));
-            Poller::new(topic, client.clone(), trap.clone(), clock, metrics)
+            let workers = upstream::Workers::default();
+            Poller::new(
+                topic,
+                client.clone(),
+                &workers,
+                trap.clone(),
+                clock,
+                metrics,
+            )
         };
         tokio::spawn(supervise(Arc::clone(&topic), clock, make));
         topic

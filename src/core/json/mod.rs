@@ -12,6 +12,7 @@ mod encode;
 mod number;
 mod parse;
 mod patch;
+mod path;
 mod pointer;
 mod tape;
 
@@ -19,6 +20,7 @@ pub use apply::{ApplyError, Refusal};
 pub use number::Number;
 pub use parse::{MAX_DEPTH, ParseError, parse};
 pub use patch::{Operation, Patch, PatchError};
+pub use path::{CutError, Path, PathError};
 pub(super) use pointer::escape;
 pub use pointer::{Pattern, PatternToken, Pointer, PointerError};
 

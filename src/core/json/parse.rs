@@ -44,6 +44,20 @@ pub enum ParseError {
     TooDeep,
 }
 
+impl ParseError {
+    /// A short word for a metric's label; one of a fixed few.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            ParseError::Empty => "empty",
+            ParseError::Html => "html",
+            ParseError::NotUtf8 { .. } => "not_utf8",
+            ParseError::Syntax { .. } => "invalid_json",
+            ParseError::TooDeep => "too_deep",
+            ParseError::TooLarge => "too_large",
+        }
+    }
+}
+
 /// Reads one JSON text, RFC 8259, in UTF-8; a byte order mark before it is skipped.
 ///
 /// Accepts what serde_json accepts, and numbers of any size besides.
