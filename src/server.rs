@@ -4,6 +4,7 @@
 //! retries a busy port for half a minute, sleeps through its grace period even when idle, and
 //! drops detached streams unfinished. Its proxy is.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -245,7 +246,10 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 /// Makes every feed's topic and starts its poller.
 fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, StartError> {
     let clock = Clock::start();
-    let client = Client::new()?;
+    let mut clients = HashMap::new();
+    for upstream in &config.upstreams {
+        clients.insert(upstream.name.clone(), Client::new(upstream)?);
+    }
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);
     let poll_metrics = upstream::Metrics::new(registry);
@@ -254,7 +258,8 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
         let metrics = topic_metrics.feed(&feed.path);
         let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
         let metrics = poll_metrics.clone();
-        let (watched, client, backplane) = (topic.clone(), client.clone(), backplane.clone());
+        let client = clients[&feed.upstream.name].clone();
+        let (watched, backplane) = (topic.clone(), backplane.clone());
         let make = move || {
             let metrics = metrics.feed(&watched.feed().path);
             let (topic, client) = (watched.clone(), client.clone());

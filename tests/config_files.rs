@@ -156,7 +156,10 @@ fn secrets_from_files_are_found_beside_the_configuration() {
     assert!(headers["x-api-key"].is_sensitive());
     assert_eq!(config.feeds[0].events.history.events, 250);
     assert_eq!(
-        config.feeds[0].request.url.as_str(),
+        config.feeds[0]
+            .request
+            .url(&config.feeds[0].upstream.url)
+            .as_str(),
         "https://shop.internal/v1/orders?tag=%24x&tag=a+b"
     );
 }

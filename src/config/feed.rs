@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::deliver::deliver;
 use super::events::events;
-use super::headers::{Sent, credentials, headers, overlay};
+use super::headers::credentials;
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
+use super::request::request;
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
+use super::{Document, Events, Feed, Idle, Poll, PollRequest};
 use crate::core::document::View;
 use crate::core::event::Mode;
 use crate::core::json::{Pattern, Pointer, PointerError};
@@ -58,31 +59,6 @@ fn path(section: &Section<'_>, paths: &mut HashSet<String>) -> String {
         );
     }
     path
-}
-
-fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequest {
-    let path = section.find("path").and_then(|node| node.path());
-    let (path, shown) = match path {
-        Some((path, scalar)) => (path, scalar.written),
-        None => (public.to_owned(), public.to_owned()),
-    };
-    let mut query = Vec::new();
-    for (name, node) in section
-        .find("query")
-        .map_or_else(Vec::new, |node| node.named())
-    {
-        let values = match node.value() {
-            serde_yaml::Value::Sequence(_) => node.items(),
-            _ => vec![node],
-        };
-        for scalar in values.iter().filter_map(Node::scalar) {
-            query.push((name.clone(), scalar.text));
-        }
-    }
-    PollRequest {
-        url: upstream.url.below(&path, &shown, &query),
-        headers: overlay(&upstream.headers, headers(section, Sent::WithPolls)),
-    }
 }
 
 /// Checks the only sharing there is, and warns where it shows a secret's view to everyone.

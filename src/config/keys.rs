@@ -37,7 +37,7 @@ sections! {
         later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
     FEED at "feeds[]":
         ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
-    REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
+    REQUEST at "feeds[].request": ["method", "path", "query", "headers", "body"] later [];
     POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
         later ["min_interval", "max_interval"];
     DOCUMENT at "feeds[].document": ["select", "ignore", "key", "items", "max_bytes"] later [];

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `credentials`, `feed`, `request`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
@@ -28,6 +28,7 @@ mod load;
 mod pem;
 mod place;
 mod problem;
+mod request;
 mod resolve;
 mod scalar;
 mod section;
@@ -37,7 +38,7 @@ mod tests;
 mod upstream;
 mod value;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
 pub use pem::{KeyPair, PemError};
@@ -48,8 +49,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
+use url::Url;
 
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
@@ -181,13 +184,28 @@ pub struct Feed {
     pub deliver: Deliver,
 }
 
-/// One poll's request, a GET.
-#[derive(Clone, Debug)]
+/// One poll's request, below its upstream's URL.
+#[derive(Clone)]
 pub struct PollRequest {
-    /// Upstream, path and query.
-    pub url: Endpoint,
+    /// GET or POST.
+    pub method: Method,
+    /// Percent-encoded, begins with `/`.
+    pub path: String,
+    /// Names and values, not encoded.
+    pub query: Vec<(String, String)>,
     /// The upstream's headers overlaid with the feed's. Values are marked sensitive.
     pub headers: HeaderMap,
+    /// With POST only.
+    pub body: Option<Bytes>,
+    /// Where it goes, as it may be shown.
+    pub shown: String,
+}
+
+impl PollRequest {
+    /// Where it goes, below this URL.
+    pub fn url(&self, base: &Url) -> Url {
+        below(base, &self.path, &self.query)
+    }
 }
 
 /// The schedule of one feed.

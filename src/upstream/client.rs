@@ -1,25 +1,20 @@
-//! One conditional GET with limits on everything.
-
-use std::time::Duration;
+//! One exchange with an upstream, with limits on everything.
+//!
+//! Owns the request on the wire: its redirects, its conditions, the size of its answer. Promises
+//! that nothing is sent to another origin than the one that was asked, credentials least of all.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reqwest::{Url, redirect};
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::redirect;
+use url::Url;
 
-use crate::config::PollRequest;
-use crate::core::health::Denial;
+use super::ask::Ask;
+use super::error::PollError;
+use super::poll::BeforeRequest;
 
 /// Redirects that a poll follows, all within the origin it asked.
 const MAX_REDIRECTS: usize = 5;
-/// What a poll asks for; a legacy API that only knows another type may still answer.
-const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
-
-/// The HTTP client that all pollers share: one connection pool, one TLS stack.
-#[derive(Clone, Debug)]
-pub struct Client {
-    http: reqwest::Client,
-}
 
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -67,114 +62,101 @@ pub enum Answer {
     },
 }
 
-/// A poll that brought no body.
-#[derive(Debug, thiserror::Error)]
-pub enum PollError {
-    /// A status that brings no document: not 2xx, or a part only, or a 304 that nobody asked for.
-    #[error("the upstream answered {0}")]
-    Status(StatusCode),
-    /// A redirect that leaves the upstream's origin, or goes in circles.
-    #[error("the upstream redirects elsewhere ({0})")]
-    Redirect(StatusCode),
-    /// No complete answer in time.
-    #[error("no complete answer within {0:?}")]
-    Timeout(Duration),
-    /// No connection: refused, unresolvable, untrusted.
-    #[error("no connection: {0}")]
-    Connect(String),
-    /// The answer is longer than `document.max_bytes` after decoding.
-    #[error("the answer is longer than {0} bytes (document.max_bytes)")]
-    TooLarge(usize),
-    /// The connection broke, or the body contradicts its framing or its encoding.
-    #[error("the answer broke off or cannot be decoded: {0}")]
-    Body(String),
+/// An HTTP client that ignores proxies of the environment and follows no redirect by itself.
+pub(super) fn http() -> Result<reqwest::Client, ClientError> {
+    let http = reqwest::Client::builder()
+        .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .build()?;
+    Ok(http)
 }
 
-impl PollError {
-    /// The refusal it is, if it is one.
-    pub fn denial(&self) -> Option<Denial> {
-        match self {
-            PollError::Status(status) => Denial::from_status(status.as_u16()),
-            _ => None,
-        }
-    }
-
-    /// The outcome in metrics; a bounded set.
-    pub fn outcome(&self) -> &'static str {
-        match self {
-            PollError::Status(status) if status.is_server_error() => "status_5xx",
-            PollError::Status(status) if status.is_client_error() => "status_4xx",
-            PollError::Status(_) => "status_other",
-            PollError::Redirect(_) => "redirect",
-            PollError::Timeout(_) => "timeout",
-            PollError::Connect(_) => "connect",
-            PollError::TooLarge(_) => "too_large",
-            PollError::Body(_) => "body",
-        }
-    }
+/// What one request of a poll says, whichever page it asks for.
+pub(super) struct Exchange<'a> {
+    pub(super) http: &'a reqwest::Client,
+    pub(super) ask: &'a Ask,
+    /// Laid over the ask's headers.
+    pub(super) credentials: &'a HeaderMap,
+    pub(super) known: &'a Validators,
+    pub(super) before: &'a dyn BeforeRequest,
 }
 
-impl Client {
-    /// A client that ignores proxies of the environment and never leaves an origin.
-    ///
-    /// # Errors
-    /// [`ClientError`] if TLS cannot be set up.
-    pub fn new() -> Result<Self, ClientError> {
-        let within_origin = redirect::Policy::custom(|attempt| {
-            let asked = attempt.previous().first().map(Url::origin);
-            if attempt.previous().len() <= MAX_REDIRECTS && asked == Some(attempt.url().origin()) {
-                attempt.follow()
-            } else {
-                attempt.stop()
-            }
-        });
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
-            .redirect(within_origin)
-            .no_proxy()
-            .build()?;
-        Ok(Self { http })
-    }
-
-    /// Polls once. `timeout` covers everything from the connection to the last byte; `max_bytes`
-    /// bounds the decoded body. The reply's outcome is a [`PollError`] for whatever is not a whole
-    /// body or an expected 304.
-    pub(super) async fn poll(
-        &self,
-        request: &PollRequest,
-        known: &Validators,
-        timeout: Duration,
-        max_bytes: usize,
-    ) -> Reply {
-        tokio::time::timeout(timeout, self.exchange(request, known, max_bytes))
-            .await
-            .unwrap_or_else(|_| PollError::Timeout(timeout).into())
-    }
-
-    async fn exchange(&self, request: &PollRequest, known: &Validators, max_bytes: usize) -> Reply {
-        let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
-        for (name, value) in &request.headers {
+impl Exchange<'_> {
+    /// Asks at `url`, which becomes where the answer came from, and reads at most `max_bytes` of it,
+    /// decoded. `known` makes a GET conditional.
+    pub(super) async fn run(&self, url: &mut Url, max_bytes: usize) -> Reply {
+        let mut headers = self.ask.headers.clone();
+        for (name, value) in self.credentials {
             headers.insert(name, value.clone());
         }
-        known.condition(&mut headers);
-        let conditional =
-            headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
-        let asked = self.http.get(Url::clone(&request.url)).headers(headers);
-        let mut response = match asked.send().await {
-            Ok(response) => response,
-            Err(error) => {
-                let cause = root_cause(&error);
-                return match error.is_connect() {
-                    true => PollError::Connect(cause).into(),
-                    false => PollError::Body(cause).into(),
-                };
-            }
-        };
-        let outcome = read(&mut response, conditional, max_bytes).await;
-        Reply {
-            head: std::mem::take(response.headers_mut()),
-            outcome,
+        let conditional = self.ask.method == Method::GET && self.known.condition(&mut headers);
+        let mut redirects = 0;
+        loop {
+            self.before.request().await;
+            let mut response = match self.send(url.clone(), headers.clone()).await {
+                Ok(response) => response,
+                Err(error) => return error.into(),
+            };
+            let outcome = match self.redirected(&response, url) {
+                Some(Ok(_)) if redirects == MAX_REDIRECTS => {
+                    Err(PollError::Redirect(response.status()))
+                }
+                Some(Ok(target)) => {
+                    redirects += 1;
+                    *url = target;
+                    continue;
+                }
+                Some(Err(error)) => Err(error),
+                None => read(&mut response, conditional, max_bytes).await,
+            };
+            return Reply {
+                head: std::mem::take(response.headers_mut()),
+                outcome,
+            };
         }
+    }
+
+    async fn send(&self, url: Url, headers: HeaderMap) -> Result<reqwest::Response, PollError> {
+        let mut asked = self
+            .http
+            .request(self.ask.method.clone(), url)
+            .headers(headers);
+        if let Some(body) = &self.ask.body {
+            asked = asked.body(body.clone());
+        }
+        asked.send().await.map_err(|error| {
+            let cause = root_cause(&error);
+            match error.is_connect() {
+                true => PollError::Connect(cause),
+                false => PollError::Body(cause),
+            }
+        })
+    }
+
+    /// Where the answer points to instead (RFC 9110 section 15.4), if that is to be followed.
+    fn redirected(
+        &self,
+        response: &reqwest::Response,
+        from: &Url,
+    ) -> Option<Result<Url, PollError>> {
+        let status = response.status();
+        let location = response.headers().get(LOCATION)?;
+        let keeps_method = match status.as_u16() {
+            301..=303 => self.ask.method == Method::GET,
+            307 | 308 => true,
+            300..400 => return Some(Err(PollError::Redirect(status))),
+            _ => return None,
+        };
+        if !keeps_method {
+            return Some(Err(PollError::MethodLost(status)));
+        }
+        let target = location.to_str().ok().and_then(|to| from.join(to).ok());
+        Some(
+            target
+                .filter(|target| target.origin() == from.origin())
+                .ok_or(PollError::Redirect(status)),
+        )
     }
 }
 
@@ -188,10 +170,20 @@ async fn read(
         StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::NotModified),
         StatusCode::PARTIAL_CONTENT => return Err(PollError::Status(response.status())),
         status if status.is_success() => {}
-        status if is_redirect(response) => return Err(PollError::Redirect(status)),
         status => return Err(PollError::Status(status)),
     }
     let validators = Validators::of(response.headers());
+    let body = read_body(response, max_bytes)
+        .await?
+        .ok_or(PollError::TooLarge(max_bytes))?;
+    Ok(Answer::Body { body, validators })
+}
+
+/// The decoded body; `None` if it is longer than `max_bytes`.
+pub(super) async fn read_body(
+    response: &mut reqwest::Response,
+    max_bytes: usize,
+) -> Result<Option<Bytes>, PollError> {
     let mut body = BytesMut::new();
     while let Some(part) = response
         .chunk()
@@ -199,14 +191,11 @@ async fn read(
         .map_err(|error| PollError::Body(root_cause(&error)))?
     {
         if body.len() + part.len() > max_bytes {
-            return Err(PollError::TooLarge(max_bytes));
+            return Ok(None);
         }
         body.extend_from_slice(&part);
     }
-    Ok(Answer::Body {
-        body: body.freeze(),
-        validators,
-    })
+    Ok(Some(body.freeze()))
 }
 
 impl Validators {
@@ -217,7 +206,8 @@ impl Validators {
         }
     }
 
-    fn condition(&self, headers: &mut HeaderMap) {
+    /// Puts them into a request. True if the request is conditional then.
+    fn condition(&self, headers: &mut HeaderMap) -> bool {
         let mut add = |name: HeaderName, value: &Option<HeaderValue>| {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
@@ -225,12 +215,8 @@ impl Validators {
         };
         add(IF_NONE_MATCH, &self.etag);
         add(IF_MODIFIED_SINCE, &self.last_modified);
+        self.etag.is_some() || self.last_modified.is_some()
     }
-}
-
-/// Whether the answer points elsewhere (RFC 9110 section 15.4).
-fn is_redirect(response: &reqwest::Response) -> bool {
-    response.status().is_redirection() && response.headers().contains_key(LOCATION)
 }
 
 /// How [`root_cause`] begins where nobody who is trusted vouches for a certificate.

@@ -4,14 +4,18 @@
 //! topic, however many subscribers it has, and that a failed poll changes nothing but the health.
 //! Must never talk to a subscriber: what it finds goes through the backplane into the topic's log.
 
+mod ask;
 mod client;
+mod error;
 mod interest;
 mod metrics;
+mod poll;
 mod poller;
 mod supervise;
 
-pub use client::{Client, ClientError};
+pub use client::ClientError;
 pub(crate) use client::{UNTRUSTED, root_cause};
 pub use metrics::{Metrics, PollMetrics};
+pub use poll::Client;
 pub use poller::Poller;
 pub use supervise::supervise;

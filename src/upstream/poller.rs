@@ -6,9 +6,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::client::{Answer, Client, PollError, Validators};
+use super::ask::Ask;
+use super::client::{Answer, Validators};
+use super::error::PollError;
 use super::interest::Interest;
 use super::metrics::PollMetrics;
+use super::poll::Client;
 use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
@@ -26,6 +29,7 @@ const INLINE_BYTES: usize = 64 * 1024;
 pub struct Poller {
     topic: Arc<Topic>,
     client: Client,
+    ask: Ask,
     backplane: Arc<dyn Backplane>,
     clock: Clock,
     metrics: PollMetrics,
@@ -68,6 +72,7 @@ impl Poller {
             validators: Validators::default(),
             audience: topic.audience(),
             interest: interest(feed),
+            ask: Ask::of(&feed.request),
             topic,
             client,
             backplane,
@@ -169,10 +174,11 @@ impl Poller {
         let reply = self
             .client
             .poll(
-                &feed.request,
+                &self.ask,
                 &self.validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
+                &self.metrics,
             )
             .await;
         self.metrics.answered(started.elapsed());

@@ -92,7 +92,10 @@ mod tests {
         let epoch = Epoch::from_random(1);
         let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
         let metrics = upstream::Metrics::new(&registry);
-        let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
+        let (client, trap) = (
+            Client::new(&config.upstreams[0]).unwrap(),
+            Arc::new(Trap::default()),
+        );
         let watched = Arc::clone(&topic);
         let make = move || {
             let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));

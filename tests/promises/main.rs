@@ -23,6 +23,7 @@ mod noise;
 mod pass_through;
 mod poll_exchange;
 mod polling;
+mod requests;
 mod resume;
 mod shutdown;
 mod slow_subscriber;
