@@ -185,7 +185,10 @@ fn items(section: &Section<'_>, events: &Events) -> Pointer {
 }
 
 /// Reads a pointer, and keeps a text that came from outside the file out of the message.
-fn pointer<T>(node: &Node<'_>, parse: impl Fn(&str) -> Result<T, PointerError>) -> Option<T> {
+pub(super) fn pointer<T>(
+    node: &Node<'_>,
+    parse: impl Fn(&str) -> Result<T, PointerError>,
+) -> Option<T> {
     let scalar = node.text()?;
     match parse(&scalar.text) {
         Ok(pointer) => Some(pointer),

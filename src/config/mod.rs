@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `credentials`, `feed`, `request`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `credentials`, `feed`, `request`, `pages`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
@@ -25,6 +25,7 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod pages;
 mod pem;
 mod place;
 mod problem;
@@ -41,6 +42,7 @@ mod value;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
+pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
 
@@ -197,6 +199,8 @@ pub struct PollRequest {
     pub headers: HeaderMap,
     /// With POST only.
     pub body: Option<Bytes>,
+    /// If the document comes in pages.
+    pub pages: Option<Arc<Pages>>,
     /// Where it goes, as it may be shown.
     pub shown: String,
 }

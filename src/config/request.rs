@@ -1,12 +1,14 @@
 //! How an upstream is asked: method, path, query, headers and body of a feed's polls.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use serde_yaml::Value;
 
 use super::headers::{Sent, headers, overlay};
+use super::pages::pages;
 use super::section::Section;
 use super::sheet::Node;
 use super::{PollRequest, Upstream};
@@ -26,6 +28,10 @@ pub(super) fn request(section: &Section<'_>, upstream: &Upstream, public: &str) 
         query,
         headers: overlay(&upstream.headers, headers(section, Sent::WithPolls)),
         body: None,
+        pages: section
+            .find("pages")
+            .and_then(|node| pages(&node))
+            .map(Arc::new),
         shown,
     };
     body(section, &mut request);
@@ -152,6 +158,7 @@ impl fmt::Debug for PollRequest {
             .field("shown", &self.shown)
             .field("headers", &self.headers)
             .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("pages", &self.pages)
             .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,14 @@
 //! What is sent: one poll's request, below an upstream's base URL.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
-use crate::config::{PollRequest, below};
+use crate::config::{Pages, PollRequest, below};
 
 /// What a poll asks for; a legacy API that only knows another type may still answer.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
@@ -25,6 +26,8 @@ pub struct Ask {
     pub headers: HeaderMap,
     /// With POST only.
     pub body: Option<Bytes>,
+    /// If the document comes in pages.
+    pub pages: Option<Arc<Pages>>,
 }
 
 impl Ask {
@@ -38,6 +41,7 @@ impl Ask {
             query: request.query.clone(),
             headers,
             body: request.body.clone(),
+            pages: request.pages.clone(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::pages::PagesError;
 use crate::core::health::Denial;
 
 /// A poll that brought no body.
@@ -30,6 +31,9 @@ pub enum PollError {
     /// The connection broke, or the body contradicts its framing or its encoding.
     #[error("the answer broke off or cannot be decoded: {0}")]
     Body(String),
+    /// The pages make no document.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
 }
 
 impl PollError {
@@ -52,6 +56,7 @@ impl PollError {
             PollError::Connect(_) => "connect",
             PollError::TooLarge(_) => "too_large",
             PollError::Body(_) => "body",
+            PollError::Pages(_) => "pages",
         }
     }
 }

@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod interest;
 mod metrics;
+mod pages;
 mod poll;
 mod poller;
 mod supervise;

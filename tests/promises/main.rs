@@ -20,6 +20,7 @@ mod listeners;
 mod modes;
 mod negotiation;
 mod noise;
+mod pages;
 mod pass_through;
 mod poll_exchange;
 mod polling;
