@@ -12,7 +12,7 @@ use super::request::request;
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Document, Events, Feed, Idle, Poll, PollRequest};
+use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
 use crate::core::document::View;
 use crate::core::event::Mode;
 use crate::core::json::{Pattern, Pointer, PointerError};
@@ -32,7 +32,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
     let path = path(&section, paths);
     let upstream = upstreams.refer(&section);
     let request = request(&section.section("request", &REQUEST), &upstream, &path);
-    share(&section, &request);
+    share(&section, &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
     Feed {
         poll: poll(&section.section("poll", &POLL)),
@@ -62,7 +62,7 @@ fn path(section: &Section<'_>, paths: &mut HashSet<String>) -> String {
 }
 
 /// Checks the only sharing there is, and warns where it shows a secret's view to everyone.
-fn share(section: &Section<'_>, request: &PollRequest) {
+fn share(section: &Section<'_>, request: &PollRequest, upstream: &Upstream) {
     let node = section.find("share");
     if let Some(node) = &node {
         let later = |text: &str| text == "per_credential";
@@ -86,7 +86,7 @@ fn share(section: &Section<'_>, request: &PollRequest) {
             },
         }
     }
-    let names = credentials(&request.headers);
+    let names = credentials(&request.headers, upstream);
     if !names.is_empty() {
         node.as_ref().unwrap_or(&section.node).warning(
             format!("polls carry credentials ({}), and everyone who can reach the feed sees what they may see", names.join(", ")),

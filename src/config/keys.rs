@@ -33,8 +33,17 @@ sections! {
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second"] later [];
     ADMIN at "admin": ["listen"] later [];
-    UPSTREAM at "upstreams.NAME": ["url", "headers"]
+    UPSTREAM at "upstreams.NAME": ["url", "headers", "credentials"]
         later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
+    CREDENTIALS at "upstreams.NAME.credentials":
+        ["basic", "bearer_file", "header_files", "oauth2"] later [];
+    BASIC at "upstreams.NAME.credentials.basic":
+        ["username", "password", "password_file"] later [];
+    OAUTH2 at "upstreams.NAME.credentials.oauth2":
+        [
+            "token_url", "client_id", "client_secret", "client_secret_file", "scopes", "parameters",
+            "authentication"
+        ] later [];
     FEED at "feeds[]":
         ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
     REQUEST at "feeds[].request":

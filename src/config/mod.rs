@@ -14,6 +14,7 @@
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 
+mod credentials;
 mod deliver;
 mod endpoint;
 mod events;
@@ -39,6 +40,7 @@ mod tests;
 mod upstream;
 mod value;
 
+pub use credentials::{Authentication, Credentials, OAuth2, Secret, basic, bearer, plain};
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
@@ -158,6 +160,8 @@ pub struct Upstream {
     pub url: Endpoint,
     /// Sent with polls only, never with pass-through. Values are marked sensitive.
     pub headers: HeaderMap,
+    /// Put on polls, and on nothing else.
+    pub credentials: Option<Credentials>,
 }
 
 impl Upstream {

@@ -11,7 +11,7 @@ use super::headers::{Sent, headers, overlay};
 use super::pages::pages;
 use super::section::Section;
 use super::sheet::Node;
-use super::{PollRequest, Upstream};
+use super::{Credentials, PollRequest, Upstream};
 
 /// The section `request` of a feed whose public path is `public`.
 pub(super) fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequest {
@@ -22,11 +22,23 @@ pub(super) fn request(section: &Section<'_>, upstream: &Upstream, public: &str) 
     };
     let query = query(section);
     let shown = upstream.url.shown_below(&shown, !query.is_empty());
+    let own = headers(section, Sent::WithPolls);
+    for name in upstream.credentials.iter().flat_map(Credentials::names) {
+        if let (true, Some(node)) = (
+            own.iter().any(|(own, _)| own == name),
+            section.find("headers"),
+        ) {
+            node.problem(
+                format!("{name} is among the upstream's `credentials`"),
+                "remove it here, or poll an upstream without them",
+            );
+        }
+    }
     let mut request = PollRequest {
         method: method(section),
         path,
         query,
-        headers: overlay(&upstream.headers, headers(section, Sent::WithPolls)),
+        headers: overlay(&upstream.headers, own),
         body: None,
         pages: section
             .find("pages")

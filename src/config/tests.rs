@@ -322,3 +322,67 @@ fn a_secret_in_a_body_enters_no_debug_output() {
     assert!(request.body.as_ref().unwrap().ends_with(b"s3cret\"}"));
     assert!(!format!("{config:?}").contains("s3cret"));
 }
+
+fn upstream_with(credentials: &str) -> (Config, Vec<String>) {
+    parsed(&format!(
+        "upstreams: {{a: {{url: 'http://a', credentials: {credentials}}}}}\n\
+         feeds: [{{path: /f, upstream: a}}]"
+    ))
+}
+
+#[test]
+fn credentials_are_warned_of_where_everyone_profits_and_enter_no_debug_output() {
+    for (credentials, names) in [
+        (
+            "{basic: {username: '${TOKEN}', password: '${TOKEN}'}}",
+            "authorization",
+        ),
+        ("{bearer_file: dos}", "authorization"),
+        ("{header_files: {X-B: dos, X-A: dos}}", "x-b, x-a"),
+        (
+            "{oauth2: {token_url: 'https://id/${TOKEN}?t=${TOKEN}', client_id: '${TOKEN}', \
+             client_secret: '${TOKEN}', parameters: {p: '${TOKEN}'}}}",
+            "authorization",
+        ),
+    ] {
+        let (config, warnings) = upstream_with(credentials);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(&format!("polls carry credentials ({names})")));
+        let shown = format!("{config:?}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("from a file"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_token_endpoint_without_tls_is_warned_of_unless_it_is_near() {
+    let warned = |url: &str| {
+        let (_, warnings) = upstream_with(&format!(
+            "{{oauth2: {{token_url: '{url}', client_id: a, client_secret: b}}}}"
+        ));
+        warnings
+            .iter()
+            .any(|warning| warning.contains("without TLS"))
+    };
+    for near in [
+        "localhost",
+        "127.0.0.1:81",
+        "10.1.2.3",
+        "192.168.0.1",
+        "[::1]",
+        "[fd00::1]",
+    ] {
+        assert!(!warned(&format!("http://{near}/token")), "{near}");
+    }
+    for far in [
+        "id.example",
+        "11.0.0.1",
+        "[2001:db8::1]",
+        "localhost.example",
+    ] {
+        assert!(warned(&format!("http://{far}/token")), "{far}");
+        assert!(!warned(&format!("https://{far}/token")), "{far}");
+    }
+}

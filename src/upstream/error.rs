@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::credentials::NoToken;
 use super::pages::PagesError;
 use crate::core::health::Denial;
 
@@ -31,6 +32,9 @@ pub enum PollError {
     /// The connection broke, or the body contradicts its framing or its encoding.
     #[error("the answer broke off or cannot be decoded: {0}")]
     Body(String),
+    /// No access token to ask with.
+    #[error("no access token from the token endpoint: {0}")]
+    NoToken(NoToken),
     /// The pages make no document.
     #[error(transparent)]
     Pages(#[from] PagesError),
@@ -56,6 +60,7 @@ impl PollError {
             PollError::Connect(_) => "connect",
             PollError::TooLarge(_) => "too_large",
             PollError::Body(_) => "body",
+            PollError::NoToken(_) => "no_token",
             PollError::Pages(_) => "pages",
         }
     }

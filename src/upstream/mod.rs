@@ -6,6 +6,7 @@
 
 mod ask;
 mod client;
+mod credentials;
 mod error;
 mod interest;
 mod metrics;

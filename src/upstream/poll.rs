@@ -1,5 +1,6 @@
 //! A whole poll of one upstream, however many requests it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use url::Url;
 
 use super::ask::Ask;
 use super::client::{Answer, ClientError, Exchange, Reply, Validators, http};
+use super::credentials::Credentials;
 use super::error::PollError;
 use super::pages::Walk;
 use crate::config::Upstream;
@@ -20,6 +22,7 @@ const INLINE_BYTES: usize = 64 * 1024;
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    credentials: Arc<Credentials>,
 }
 
 /// Asked before each request that a poll makes: the first, and each for a redirect or another page.
@@ -38,6 +41,10 @@ impl Client {
         Ok(Self {
             http: http()?,
             base: Url::clone(&upstream.url),
+            credentials: Arc::new(Credentials::new(
+                &upstream.name,
+                upstream.credentials.as_ref(),
+            )?),
         })
     }
 
@@ -52,18 +59,23 @@ impl Client {
         max_bytes: usize,
         before: &dyn BeforeRequest,
     ) -> Reply {
-        let exchange = Exchange {
-            http: &self.http,
-            ask,
-            credentials: &HeaderMap::new(),
-            known,
-            before,
-        };
         let poll = async {
+            let credentials = match self.credentials.headers().await {
+                Ok(headers) => headers,
+                Err(error) => return error.into(),
+            };
+            let mut asking = Asking {
+                client: self,
+                ask,
+                known,
+                before,
+                credentials,
+                is_renewed: false,
+            };
             let mut url = ask.url(&self.base);
             match &ask.pages {
-                None => exchange.run(&mut url, max_bytes).await,
-                Some(pages) => all_pages(&exchange, Walk::new(pages.clone(), url), max_bytes).await,
+                None => asking.get(&mut url, max_bytes).await,
+                Some(pages) => asking.all(Walk::new(pages.clone(), url), max_bytes).await,
             }
         };
         tokio::time::timeout(timeout, poll)
@@ -72,35 +84,86 @@ impl Client {
     }
 }
 
-/// Asks for one page after the other, and merges them. No page is asked for conditionally: that one
-/// of them is the same says nothing of the others.
-async fn all_pages(exchange: &Exchange<'_>, mut walk: Walk, max_bytes: usize) -> Reply {
-    let mut next = Some(walk.first());
-    let (mut head, mut left) = (HeaderMap::new(), max_bytes);
-    while let Some(mut url) = next {
-        let reply = exchange.run(&mut url, left).await;
-        head = reply.head;
-        let turned = match reply.outcome {
-            Ok(Answer::Body { body, .. }) => {
-                left -= body.len();
-                apart(body.len(), || walk.turn(&url, &head, body)).map_err(PollError::from)
+/// One poll under way.
+struct Asking<'a> {
+    client: &'a Client,
+    ask: &'a Ask,
+    known: &'a Validators,
+    before: &'a dyn BeforeRequest,
+    /// What it proves itself with, and whether that was renewed since it began.
+    credentials: HeaderMap,
+    is_renewed: bool,
+}
+
+impl Asking<'_> {
+    /// Asks at `url`, which becomes where the answer came from. A 401 is answered with other
+    /// credentials, if there are others, once in a poll.
+    async fn get(&mut self, url: &mut Url, max_bytes: usize) -> Reply {
+        let mut moved = url.clone();
+        let mut reply = self.exchange().run(&mut moved, max_bytes).await;
+        let is_refused = matches!(
+            reply.outcome,
+            Err(PollError::Status(StatusCode::UNAUTHORIZED))
+        );
+        if is_refused && !self.is_renewed {
+            self.is_renewed = true;
+            match self.client.credentials.renewed(&self.credentials).await {
+                Ok(None) => {}
+                Ok(Some(credentials)) => {
+                    self.credentials = credentials;
+                    moved = url.clone();
+                    reply = self.exchange().run(&mut moved, max_bytes).await;
+                }
+                Err(error) => reply.outcome = Err(error),
             }
-            Ok(Answer::NotModified) => Err(PollError::Status(StatusCode::NOT_MODIFIED)),
-            Err(PollError::TooLarge(_)) => Err(PollError::TooLarge(max_bytes)),
-            Err(error) => Err(error),
-        };
-        next = match turned {
-            Ok(next) => next,
-            Err(error) => {
-                let outcome = Err(error);
-                return Reply { head, outcome };
-            }
-        };
+        }
+        if reply.outcome.is_ok() {
+            self.client.credentials.accepted();
+        }
+        *url = moved;
+        reply
     }
-    let body = walk.finish().unwrap_or_default();
-    let validators = Validators::default();
-    let outcome = Ok(Answer::Body { body, validators });
-    Reply { head, outcome }
+
+    fn exchange(&self) -> Exchange<'_> {
+        Exchange {
+            http: &self.client.http,
+            ask: self.ask,
+            credentials: &self.credentials,
+            known: self.known,
+            before: self.before,
+        }
+    }
+
+    /// Asks for one page after the other, and merges them. No page is asked for conditionally: that
+    /// one of them is the same says nothing of the others.
+    async fn all(&mut self, mut walk: Walk, max_bytes: usize) -> Reply {
+        let mut next = Some(walk.first());
+        let (mut head, mut left) = (HeaderMap::new(), max_bytes);
+        while let Some(mut url) = next {
+            let reply = self.get(&mut url, left).await;
+            head = reply.head;
+            let turned = match reply.outcome {
+                Ok(Answer::Body { body, .. }) => {
+                    left -= body.len();
+                    apart(body.len(), || walk.turn(&url, &head, body)).map_err(PollError::from)
+                }
+                Ok(Answer::NotModified) => Err(PollError::Status(StatusCode::NOT_MODIFIED)),
+                Err(PollError::TooLarge(_)) => Err(PollError::TooLarge(max_bytes)),
+                Err(error) => Err(error),
+            };
+            next = match turned {
+                Ok(next) => next,
+                Err(error) => {
+                    let outcome = Err(error);
+                    return Reply { head, outcome };
+                }
+            };
+        }
+        let body = walk.finish().unwrap_or_default();
+        let validators = Validators::default();
+        let outcome = Ok(Answer::Body { body, validators });
+        Reply { head, outcome }
+    }
 }
 
 /// Reads a large body apart from the event loop.

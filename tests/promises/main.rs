@@ -10,6 +10,7 @@ mod certificates;
 mod cold;
 mod command_line;
 mod compression;
+mod credentials;
 mod delivery;
 mod end;
 mod evolution;
