@@ -4,6 +4,7 @@
 //! retries a busy port for half a minute, sleeps through its grace period even when idle, and
 //! drops detached streams unfinished. Its proxy is.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
-use crate::upstream::{self, Client, Poller, Workers};
+use crate::upstream::{self, Client, ClientError, Poller, Workers};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -79,6 +80,9 @@ pub enum StartError {
     /// An upstream's servers cannot be reached as the configuration wants it.
     #[error(transparent)]
     Peers(#[from] PeersError),
+    /// Polls cannot prove who asks.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A listener stopped by itself, which it never should.
     #[error("a listener stopped by itself; the log may say why")]
     Listener,
@@ -157,7 +161,7 @@ impl Server {
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
         let peers = Arc::new(Peers::start(&config, &registry)?);
-        let hub = start_polling(&config, &registry, &peers);
+        let hub = start_polling(&config, &registry, &peers)?;
         let metrics = gateway::Metrics::new(&registry);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, servers);
@@ -251,9 +255,18 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 }
 
 /// Makes every feed's topic and starts its poller.
-fn start_polling(config: &Config, registry: &Registry, peers: &Peers) -> Arc<Hub> {
+fn start_polling(
+    config: &Config,
+    registry: &Registry,
+    peers: &Peers,
+) -> Result<Arc<Hub>, StartError> {
     let clock = Clock::start();
     let workers = Workers::default();
+    let mut clients = HashMap::new();
+    for upstream in &config.upstreams {
+        let group = Arc::clone(peers.of(&upstream.name));
+        clients.insert(upstream.name.clone(), Client::new(upstream, group)?);
+    }
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);
     let poll_metrics = upstream::Metrics::new(registry);
@@ -262,7 +275,7 @@ fn start_polling(config: &Config, registry: &Registry, peers: &Peers) -> Arc<Hub
         let metrics = topic_metrics.feed(&feed.path);
         let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
         let metrics = poll_metrics.clone();
-        let client = Client::new(Arc::clone(peers.of(&feed.upstream.name)), &feed.path);
+        let client = clients[&feed.upstream.name].clone();
         let (watched, backplane) = (topic.clone(), backplane.clone());
         let workers = workers.clone();
         let make = move || {
@@ -273,7 +286,7 @@ fn start_polling(config: &Config, registry: &Registry, peers: &Peers) -> Arc<Hub
         tokio::spawn(upstream::supervise(topic.clone(), clock, make));
         topic
     });
-    Arc::new(Hub::new(topics))
+    Ok(Arc::new(Hub::new(topics)))
 }
 
 /// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that

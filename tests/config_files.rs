@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pollcast::config::{Config, LoadError, Surroundings, System};
+use pollcast::config::{Config, LoadError, Surroundings, System, Warning};
 use proptest::prelude::*;
 
 /// A machine that is the same everywhere: four CPUs, a few variables, the fixtures' files.
@@ -77,6 +77,13 @@ fn every_example_passes_without_a_warning() {
     assert!(examples.len() >= 5);
     for path in examples {
         match Config::load(&path) {
+            // It shows every kind of credentials, and that everyone profits from them is told.
+            Ok((_, warnings)) if path.ends_with("full.yaml") => {
+                let told =
+                    |warning: &Warning| warning.to_string().contains("polls carry credentials");
+                assert!(warnings.iter().all(told), "{warnings:?}");
+                assert_eq!(warnings.len(), 6);
+            }
             Ok((_, warnings)) => assert!(warnings.is_empty(), "{}: {warnings:?}", path.display()),
             Err(error) => panic!("{error}"),
         }
@@ -156,7 +163,10 @@ fn secrets_from_files_are_found_beside_the_configuration() {
     assert!(headers["x-api-key"].is_sensitive());
     assert_eq!(config.feeds[0].events.history.events, 250);
     assert_eq!(
-        config.feeds[0].request.url.as_str(),
+        config.feeds[0]
+            .request
+            .url(&config.feeds[0].upstream.url)
+            .as_str(),
         "https://shop.internal/v1/orders?tag=%24x&tag=a+b"
     );
 }

@@ -145,7 +145,7 @@ fn curl(listener: &Listener) -> &'static str {
 pub(super) fn describe(config: &Config) -> String {
     let mut text = String::new();
     for feed in &config.feeds {
-        let (url, rhythm) = (&feed.request.url, rhythm(feed));
+        let (url, rhythm) = (&feed.request.shown, rhythm(feed));
         let _ = writeln!(text, "  feed  {}  polls {url} {rhythm}", feed.path);
     }
     for route in &config.routes {

@@ -224,7 +224,10 @@ fn items(section: &Section<'_>, events: &Events) -> Pointer {
 }
 
 /// Reads a pointer, and keeps a text that came from outside the file out of the message.
-fn pointer<T>(node: &Node<'_>, parse: impl Fn(&str) -> Result<T, PointerError>) -> Option<T> {
+pub(super) fn pointer<T>(
+    node: &Node<'_>,
+    parse: impl Fn(&str) -> Result<T, PointerError>,
+) -> Option<T> {
     parsed(node, &node.text()?, parse)
 }
 

@@ -19,17 +19,10 @@ impl Endpoint {
         Self { url, shown }
     }
 
-    /// The same place below, at `path`, of which `shown` may be printed, with this query.
-    pub(super) fn below(&self, path: &str, shown: &str, query: &[(String, String)]) -> Self {
-        let mut url = self.url.clone();
-        // Escapes only what cannot stand in a path; what is percent-encoded already stays.
-        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
-        let mut shown = format!("{}{shown}", self.shown.trim_end_matches('/'));
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-            shown.push_str("?...");
-        }
-        Self { url, shown }
+    /// What may be printed of a place below, at a path of which `shown` may be.
+    pub(super) fn shown_below(&self, shown: &str, has_query: bool) -> String {
+        let query = if has_query { "?..." } else { "" };
+        format!("{}{shown}{query}", self.shown.trim_end_matches('/'))
     }
 }
 
@@ -44,6 +37,17 @@ impl Endpoint {
             shown: self.shown.clone(),
         }
     }
+}
+
+/// The place below `base` at `path`, which is percent-encoded and begins with `/`, with this query.
+pub fn below(base: &Url, path: &str, query: &[(String, String)]) -> Url {
+    let mut url = base.clone();
+    // Escapes only what cannot stand in a path; what is percent-encoded already stays.
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
 }
 
 impl From<Url> for Endpoint {

@@ -161,17 +161,17 @@ fn look_up(reference: &str, around: &dyn Surroundings) -> Result<String, ExpandE
 }
 
 fn read(path: &str, around: &dyn Surroundings) -> Result<String, ExpandError> {
-    let mut text = around.file(path).map_err(|cause| ExpandError::File {
+    let text = around.file(path).map_err(|cause| ExpandError::File {
         path: path.to_owned(),
         cause,
     })?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    Ok(text)
+    Ok(without_newline(&text).to_owned())
+}
+
+/// The text of a file without one newline at its end.
+pub(super) fn without_newline(text: &str) -> &str {
+    let line = text.strip_suffix('\n');
+    line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 fn is_name(name: &str) -> bool {
@@ -201,6 +201,7 @@ pub(super) mod tests {
             match path {
                 "token" => Ok("from a file\n\n".to_owned()),
                 "dos" => Ok("from a file\r\n".to_owned()),
+                "example.secret" => Ok(include_str!("../../config/example.secret").to_owned()),
                 "localhost.crt" => Ok(include_str!("../../config/localhost.crt").to_owned()),
                 "localhost.key" => Ok(include_str!("../../config/localhost.key").to_owned()),
                 _ => Err(io::ErrorKind::NotFound.into()),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::deliver::deliver;
 use super::document::document;
 use super::events::events;
-use super::headers::{Sent, credentials, headers, overlay};
+use super::headers::credentials;
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
+use super::request::request;
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
@@ -29,7 +30,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
     let path = path(&section, paths);
     let upstream = upstreams.refer(&section);
     let request = request(&section.section("request", &REQUEST), &upstream, &path);
-    share(&section, &request);
+    share(&section, &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
     Feed {
         poll: poll(&section.section("poll", &POLL)),
@@ -58,33 +59,8 @@ fn path(section: &Section<'_>, paths: &mut HashSet<String>) -> String {
     path
 }
 
-fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequest {
-    let path = section.find("path").and_then(|node| node.path());
-    let (path, shown) = match path {
-        Some((path, scalar)) => (path, scalar.written),
-        None => (public.to_owned(), public.to_owned()),
-    };
-    let mut query = Vec::new();
-    for (name, node) in section
-        .find("query")
-        .map_or_else(Vec::new, |node| node.named())
-    {
-        let values = match node.value() {
-            serde_yaml::Value::Sequence(_) => node.items(),
-            _ => vec![node],
-        };
-        for scalar in values.iter().filter_map(Node::scalar) {
-            query.push((name.clone(), scalar.text));
-        }
-    }
-    PollRequest {
-        url: upstream.url.below(&path, &shown, &query),
-        headers: overlay(&upstream.headers, headers(section, Sent::WithPolls)),
-    }
-}
-
 /// Checks the only sharing there is, and warns where it shows a secret's view to everyone.
-fn share(section: &Section<'_>, request: &PollRequest) {
+fn share(section: &Section<'_>, request: &PollRequest, upstream: &Upstream) {
     let node = section.find("share");
     if let Some(node) = &node {
         let later = |text: &str| text == "per_credential";
@@ -108,7 +84,7 @@ fn share(section: &Section<'_>, request: &PollRequest) {
             },
         }
     }
-    let names = credentials(&request.headers);
+    let names = credentials(&request.headers, upstream);
     if !names.is_empty() {
         node.as_ref().unwrap_or(&section.node).warning(
             format!("polls carry credentials ({}), and everyone who can reach the feed sees what they may see", names.join(", ")),

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::section::Section;
 use super::sheet::Node;
+use super::{Credentials, Upstream};
 
 /// What headers of the configuration are put on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,15 +61,20 @@ pub(super) fn overlay(upstream: &HeaderMap, feed: Vec<(HeaderName, HeaderValue)>
     headers
 }
 
-/// The names of the headers that carry credentials.
-pub(super) fn credentials(headers: &HeaderMap) -> Vec<&'static str> {
-    CREDENTIALS
-        .into_iter()
-        .filter(|name| headers.contains_key(*name))
-        .collect()
+/// The names of the headers with which a feed's polls carry credentials.
+pub(super) fn credentials(headers: &HeaderMap, upstream: &Upstream) -> Vec<String> {
+    let looks_so = CREDENTIALS.iter().map(|name| HeaderName::from_static(name));
+    let mut names: Vec<_> = looks_so.filter(|name| headers.contains_key(name)).collect();
+    for name in upstream.credentials.iter().flat_map(Credentials::names) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names.iter().map(ToString::to_string).collect()
 }
 
-fn name(written: &str, node: &Node<'_>, sent: Sent) -> Option<HeaderName> {
+/// The name of a header that may be configured.
+pub(super) fn name(written: &str, node: &Node<'_>, sent: Sent) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(written.as_bytes()) else {
         node.problem(
             "this is no header name",

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `feed`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `credentials`, `feed`, `request`, `pages`, `document`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
@@ -15,6 +15,7 @@
 //! | `ignore` | a line to be added to the file |
 
 mod addresses;
+mod credentials;
 mod deliver;
 mod document;
 mod endpoint;
@@ -27,9 +28,11 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod pages;
 mod pem;
 mod place;
 mod problem;
+mod request;
 mod resolve;
 mod scalar;
 mod section;
@@ -41,9 +44,11 @@ mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
-pub use endpoint::Endpoint;
+pub use credentials::{Authentication, Credentials, OAuth2, Secret, basic, bearer, plain};
+pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
+pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
 pub use servers::{Balance, EgressProxy, HealthCheck, ServerAddress, Servers, UpstreamTls};
@@ -54,8 +59,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
+use url::Url;
 
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
@@ -164,6 +171,8 @@ pub struct Upstream {
     pub servers: Servers,
     /// Sent with polls only, never with pass-through. Values are marked sensitive.
     pub headers: HeaderMap,
+    /// Put on polls, and on nothing else.
+    pub credentials: Option<Credentials>,
 }
 
 impl Upstream {
@@ -192,13 +201,30 @@ pub struct Feed {
     pub deliver: Deliver,
 }
 
-/// One poll's request, a GET.
-#[derive(Clone, Debug)]
+/// One poll's request, below its upstream's URL.
+#[derive(Clone)]
 pub struct PollRequest {
-    /// Upstream, path and query.
-    pub url: Endpoint,
+    /// GET or POST.
+    pub method: Method,
+    /// Percent-encoded, begins with `/`.
+    pub path: String,
+    /// Names and values, not encoded.
+    pub query: Vec<(String, String)>,
     /// The upstream's headers overlaid with the feed's. Values are marked sensitive.
     pub headers: HeaderMap,
+    /// With POST only.
+    pub body: Option<Bytes>,
+    /// If the document comes in pages.
+    pub pages: Option<Arc<Pages>>,
+    /// Where it goes, as it may be shown.
+    pub shown: String,
+}
+
+impl PollRequest {
+    /// Where it goes, below this URL.
+    pub fn url(&self, base: &Url) -> Url {
+        below(base, &self.path, &self.query)
+    }
 }
 
 /// The schedule of one feed.

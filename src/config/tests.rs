@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::expand::tests::Fixed;
-use super::{Config, Idle, Limits, Listener, Warning};
+use super::{Config, Feed, Idle, Limits, Listener, Warning};
 use crate::core::event::{Mode, Names};
 
 fn parsed(text: &str) -> (Config, Vec<String>) {
@@ -15,6 +15,11 @@ fn one_feed(rest: &str) -> (Config, Vec<String>) {
     parsed(&format!(
         "upstreams: {{shop: {{url: 'http://shop/base/', headers: {{x-a: up, x-b: up}}}}}}\nfeeds:\n  - {{path: /orders, upstream: shop{rest}}}\n"
     ))
+}
+
+/// Where a feed's polls go.
+fn polled(feed: &Feed) -> String {
+    feed.request.url(&feed.upstream.url).to_string()
 }
 
 #[test]
@@ -31,7 +36,7 @@ fn the_defaults_are_those_of_the_reference() {
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9091".parse().unwrap());
     let feed = &config.feeds[0];
-    assert_eq!(feed.request.url.as_str(), "http://shop/base/orders");
+    assert_eq!(polled(feed), "http://shop/base/orders");
     assert_eq!(
         (feed.poll.interval, feed.poll.timeout),
         (Duration::from_secs(2), Duration::from_secs(5))
@@ -112,7 +117,7 @@ fn a_poll_asks_below_the_upstream_with_the_feeds_headers_laid_over_its_own() {
     );
     let request = &config.feeds[0].request;
     assert_eq!(
-        request.url.as_str(),
+        polled(&config.feeds[0]),
         "http://shop/base/a%20b/c?q=x+y&q=1&r=%26%3D"
     );
     assert_eq!(
@@ -151,9 +156,9 @@ fn a_secret_in_a_url_is_shown_as_it_was_written() {
         "upstreams: {a: {url: 'http://a/${TOKEN}'}}\n\
          feeds: [{path: /f, upstream: a, request: {path: '/x/${TOKEN}', query: {k: '${TOKEN}'}}}]",
     );
-    let url = &config.feeds[0].request.url;
-    assert_eq!(url.as_str(), "http://a/s3cret/x/s3cret?k=s3cret");
-    assert_eq!(url.to_string(), "http://a/${TOKEN}/x/${TOKEN}?...");
+    let feed = &config.feeds[0];
+    assert_eq!(polled(feed), "http://a/s3cret/x/s3cret?k=s3cret");
+    assert_eq!(feed.request.shown, "http://a/${TOKEN}/x/${TOKEN}?...");
     assert!(!format!("{config:?}").contains("s3cret"));
 }
 
@@ -222,11 +227,7 @@ fn two_arguments_make_a_configuration() {
     let (config, warnings) =
         Config::quick("http://shop:9000", &["/a".into(), "/b$$".into()]).unwrap();
     assert!(warnings.is_empty());
-    let urls: Vec<_> = config
-        .feeds
-        .iter()
-        .map(|feed| feed.request.url.as_str())
-        .collect();
+    let urls: Vec<_> = config.feeds.iter().map(|feed| polled(feed)).collect();
     assert_eq!(urls, ["http://shop:9000/a", "http://shop:9000/b$$"]);
     assert_eq!(config.routes.len(), 1);
 }
@@ -290,4 +291,98 @@ fn limits_that_are_never_reached_are_warned_of() {
     assert!(told[1].starts_with("feeds[0] (line 3): `deliver.max_subscribers` is more"));
     let told = warnings("trusted_proxies: ['::/0']", "");
     assert!(told[0].starts_with("server.trusted_proxies[0] (line 1): everybody is trusted"));
+}
+
+#[test]
+fn a_body_is_sent_as_it_is_written_or_as_json() {
+    let sent = |body: &str| {
+        let (config, _) = one_feed(&format!(", request: {{method: POST, body: {body}}}"));
+        let request = &config.feeds[0].request;
+        assert_eq!(request.method, http::Method::POST);
+        assert_eq!(request.headers["content-type"], "application/json");
+        String::from_utf8(request.body.clone().unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(sent("'{ \"a\": 1 }'"), "{ \"a\": 1 }");
+    assert_eq!(
+        sent("{z: [1, -2.5, null, true, {}], a: 'say \"${HOST}\"', n: 18446744073709551615}"),
+        r#"{"z":[1,-2.5,null,true,{}],"a":"say \"shop\"","n":18446744073709551615}"#
+    );
+    let (config, _) =
+        one_feed(", request: {method: POST, body: 'q=1', headers: {Content-Type: text/plain}}");
+    assert_eq!(
+        config.feeds[0].request.headers["content-type"],
+        "text/plain"
+    );
+}
+
+#[test]
+fn a_secret_in_a_body_enters_no_debug_output() {
+    let (config, _) = one_feed(", request: {method: POST, body: {key: '${TOKEN}'}}");
+    let request = &config.feeds[0].request;
+    assert!(request.body.as_ref().unwrap().ends_with(b"s3cret\"}"));
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+fn upstream_with(credentials: &str) -> (Config, Vec<String>) {
+    parsed(&format!(
+        "upstreams: {{a: {{url: 'http://a', credentials: {credentials}}}}}\n\
+         feeds: [{{path: /f, upstream: a}}]"
+    ))
+}
+
+#[test]
+fn credentials_are_warned_of_where_everyone_profits_and_enter_no_debug_output() {
+    for (credentials, names) in [
+        (
+            "{basic: {username: '${TOKEN}', password: '${TOKEN}'}}",
+            "authorization",
+        ),
+        ("{bearer_file: dos}", "authorization"),
+        ("{header_files: {X-B: dos, X-A: dos}}", "x-b, x-a"),
+        (
+            "{oauth2: {token_url: 'https://id/${TOKEN}?t=${TOKEN}', client_id: '${TOKEN}', \
+             client_secret: '${TOKEN}', parameters: {p: '${TOKEN}'}}}",
+            "authorization",
+        ),
+    ] {
+        let (config, warnings) = upstream_with(credentials);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(&format!("polls carry credentials ({names})")));
+        let shown = format!("{config:?}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("from a file"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_token_endpoint_without_tls_is_warned_of_unless_it_is_near() {
+    let warned = |url: &str| {
+        let (_, warnings) = upstream_with(&format!(
+            "{{oauth2: {{token_url: '{url}', client_id: a, client_secret: b}}}}"
+        ));
+        warnings
+            .iter()
+            .any(|warning| warning.contains("without TLS"))
+    };
+    for near in [
+        "localhost",
+        "127.0.0.1:81",
+        "10.1.2.3",
+        "192.168.0.1",
+        "[::1]",
+        "[fd00::1]",
+    ] {
+        assert!(!warned(&format!("http://{near}/token")), "{near}");
+    }
+    for far in [
+        "id.example",
+        "11.0.0.1",
+        "[2001:db8::1]",
+        "localhost.example",
+    ] {
+        assert!(warned(&format!("http://{far}/token")), "{far}");
+        assert!(!warned(&format!("https://{far}/token")), "{far}");
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_yaml::Value;
 use url::{Host, Url};
 
+use super::credentials::credentials;
 use super::headers::{Sent, headers};
 use super::keys::{UPSTREAM, nearest};
 use super::section::Section;
@@ -139,6 +140,9 @@ fn upstream(name: String, node: &Node<'_>) -> Upstream {
         upstream.servers = servers;
     }
     upstream.headers = headers(&section, Sent::WithPolls).into_iter().collect();
+    upstream.credentials = section
+        .find("credentials")
+        .and_then(|node| credentials(&node, &upstream.headers));
     upstream
 }
 
@@ -156,5 +160,6 @@ fn stand_in(name: String) -> Upstream {
         servers: Servers::single(url.clone()),
         url,
         headers: http::HeaderMap::new(),
+        credentials: None,
     }
 }

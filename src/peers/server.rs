@@ -17,8 +17,6 @@ use super::egress::Tunnel;
 use super::material::Material;
 use crate::config::{EgressProxy, Upstream};
 
-/// Redirects that are followed, all within the origin that was asked.
-const MAX_REDIRECTS: usize = 5;
 /// For a TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a TCP connection and the TLS handshake on it.
@@ -142,8 +140,7 @@ impl Server {
     }
 
     /// A client that reaches this server, this address and nobody else, and ignores the proxies of
-    /// the environment. To be used with URLs that begin with [`Server::base`]. Follows redirects
-    /// within that origin only.
+    /// the environment. To be used with URLs that begin with [`Server::base`]. Follows no redirect.
     pub fn http(&self) -> &reqwest::Client {
         &self.0.http
     }
@@ -229,17 +226,9 @@ fn http(
         upstream, material, ..
     } = recipe;
     let servers = &upstream.servers;
-    let within_origin = redirect::Policy::custom(|attempt| {
-        let asked = attempt.previous().first().map(Url::origin);
-        if attempt.previous().len() <= MAX_REDIRECTS && asked == Some(attempt.url().origin()) {
-            attempt.follow()
-        } else {
-            attempt.stop()
-        }
-    });
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
-        .redirect(within_origin)
+        .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT);
     builder = match &servers.egress_proxy {
         Some(proxy) => {

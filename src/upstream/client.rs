@@ -1,26 +1,20 @@
-//! One conditional GET with limits on everything.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! One exchange with an upstream, with limits on everything.
+//!
+//! Owns the request on the wire: its redirects, its conditions, the size of its answer. Promises
+//! that nothing is sent to another origin than the one that was asked, credentials least of all.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
 
-use crate::config::PollRequest;
-use crate::core::health::Denial;
-use crate::peers::{Group, root_cause};
+use super::ask::Ask;
+use super::error::PollError;
+use super::poll::BeforeRequest;
+use crate::peers::{Server, root_cause};
 
-/// What a poll asks for; a legacy API that only knows another type may still answer.
-const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
-
-/// What one topic's poller asks with: the servers of its upstream.
-#[derive(Clone)]
-pub struct Client {
-    group: Arc<Group>,
-    /// Who polls, for a balance that is consistent.
-    topic: String,
-}
+/// Redirects that a poll follows, all within the origin it asked.
+const MAX_REDIRECTS: usize = 5;
 
 /// What makes a later poll conditional (RFC 9110 section 13.1).
 #[derive(Clone, Debug, Default)]
@@ -63,126 +57,98 @@ pub enum Answer {
     },
 }
 
-/// A poll that brought no body.
-#[derive(Debug, thiserror::Error)]
-pub enum PollError {
-    /// A status that brings no document: not 2xx, or a part only, or a 304 that nobody asked for.
-    #[error("the upstream answered {0}")]
-    Status(StatusCode),
-    /// A redirect that leaves the upstream's origin, or goes in circles.
-    #[error("the upstream redirects elsewhere ({0})")]
-    Redirect(StatusCode),
-    /// No complete answer in time.
-    #[error("no complete answer within {0:?}")]
-    Timeout(Duration),
-    /// No connection: refused, unresolvable, untrusted.
-    #[error("no connection: {0}")]
-    Connect(String),
-    /// The answer is longer than `document.max_bytes` after decoding.
-    #[error("the answer is longer than {0} bytes (document.max_bytes)")]
-    TooLarge(usize),
-    /// The connection broke, or the body contradicts its framing or its encoding.
-    #[error("the answer broke off or cannot be decoded: {0}")]
-    Body(String),
+/// What one request of a poll says, whichever page it asks for.
+pub(super) struct Exchange<'a> {
+    pub(super) server: &'a Server,
+    pub(super) ask: &'a Ask,
+    /// Laid over the ask's headers.
+    pub(super) credentials: &'a HeaderMap,
+    pub(super) known: &'a Validators,
+    pub(super) before: &'a dyn BeforeRequest,
 }
 
-impl PollError {
-    /// The refusal it is, if it is one.
-    pub fn denial(&self) -> Option<Denial> {
-        match self {
-            PollError::Status(status) => Denial::from_status(status.as_u16()),
-            _ => None,
-        }
-    }
-
-    /// The outcome in metrics; a bounded set.
-    pub fn outcome(&self) -> &'static str {
-        match self {
-            PollError::Status(status) if status.is_server_error() => "status_5xx",
-            PollError::Status(status) if status.is_client_error() => "status_4xx",
-            PollError::Status(_) => "status_other",
-            PollError::Redirect(_) => "redirect",
-            PollError::Timeout(_) => "timeout",
-            PollError::Connect(_) => "connect",
-            PollError::TooLarge(_) => "too_large",
-            PollError::Body(_) => "body",
-        }
-    }
-}
-
-impl Client {
-    /// A client that polls the servers of this upstream for this topic.
-    pub fn new(group: Arc<Group>, topic: &str) -> Self {
-        let topic = topic.to_owned();
-        Self { group, topic }
-    }
-
-    /// Polls once. `timeout` covers everything from the connection to the last byte; `max_bytes`
-    /// bounds the decoded body. The reply's outcome is a [`PollError`] for whatever is not a whole
-    /// body or an expected 304.
-    pub(super) async fn poll(
-        &self,
-        request: &PollRequest,
-        known: &Validators,
-        timeout: Duration,
-        max_bytes: usize,
-    ) -> Reply {
-        tokio::time::timeout(timeout, self.exchange(request, known, max_bytes))
-            .await
-            .unwrap_or_else(|_| PollError::Timeout(timeout).into())
-    }
-
-    async fn exchange(&self, request: &PollRequest, known: &Validators, max_bytes: usize) -> Reply {
-        let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
-        for (name, value) in &request.headers {
+impl Exchange<'_> {
+    /// Asks at `url`, which becomes where the answer came from, and reads at most `max_bytes` of it,
+    /// decoded. `known` makes a GET conditional.
+    pub(super) async fn run(&self, url: &mut Url, max_bytes: usize) -> Reply {
+        let mut headers = self.ask.headers.clone();
+        for (name, value) in self.credentials {
             headers.insert(name, value.clone());
         }
-        known.condition(&mut headers);
-        let conditional =
-            headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
-        let mut response = match self.send(request, headers).await {
-            Ok(response) => response,
-            Err(error) => return error.into(),
-        };
-        let outcome = read(&mut response, conditional, max_bytes).await;
-        Reply {
-            head: std::mem::take(response.headers_mut()),
-            outcome,
+        let conditional = self.ask.method == Method::GET && self.known.condition(&mut headers);
+        let mut redirects = 0;
+        loop {
+            self.before.request().await;
+            let mut response = match self.send(url.clone(), headers.clone()).await {
+                Ok(response) => response,
+                Err(error) => return error.into(),
+            };
+            let outcome = match self.redirected(&response, url) {
+                Some(Ok(_)) if redirects == MAX_REDIRECTS => {
+                    Err(PollError::Redirect(response.status()))
+                }
+                Some(Ok(target)) => {
+                    redirects += 1;
+                    *url = target;
+                    continue;
+                }
+                Some(Err(error)) => Err(error),
+                None => read(&mut response, conditional, max_bytes).await,
+            };
+            return Reply {
+                head: std::mem::take(response.headers_mut()),
+                outcome,
+            };
         }
     }
-}
 
-impl Client {
-    /// Asks a server, and another one if there is no connection to the first.
-    async fn send(
-        &self,
-        request: &PollRequest,
-        headers: HeaderMap,
-    ) -> Result<reqwest::Response, PollError> {
-        let key = self.topic.as_bytes();
-        let picked = self.group.pick(key).await;
-        let mut server = picked.map_err(|error| PollError::Connect(error.to_string()))?;
-        let mut another = true;
-        loop {
-            let asked = server.http().get(server.url(&request.url));
-            let error = match asked.headers(headers.clone()).send().await {
-                Ok(response) => {
-                    server.succeeded();
-                    return Ok(response);
-                }
-                Err(error) => error,
-            };
-            let cause = root_cause(&error);
-            if !error.is_connect() {
-                return Err(PollError::Body(cause));
-            }
-            server.failed(&cause);
-            match self.group.other(key, std::slice::from_ref(&server)) {
-                Some(other) if another => server = other,
-                _ => return Err(PollError::Connect(cause)),
-            }
-            another = false;
+    async fn send(&self, url: Url, headers: HeaderMap) -> Result<reqwest::Response, PollError> {
+        let mut asked = self
+            .server
+            .http()
+            .request(self.ask.method.clone(), url)
+            .headers(headers);
+        if let Some(body) = &self.ask.body {
+            asked = asked.body(body.clone());
         }
+        let error = match asked.send().await {
+            Ok(response) => {
+                self.server.succeeded();
+                return Ok(response);
+            }
+            Err(error) => error,
+        };
+        let cause = root_cause(&error);
+        if !error.is_connect() {
+            return Err(PollError::Body(cause));
+        }
+        self.server.failed(&cause);
+        Err(PollError::Connect(cause))
+    }
+
+    /// Where the answer points to instead (RFC 9110 section 15.4), if that is to be followed.
+    fn redirected(
+        &self,
+        response: &reqwest::Response,
+        from: &Url,
+    ) -> Option<Result<Url, PollError>> {
+        let status = response.status();
+        let location = response.headers().get(LOCATION)?;
+        let keeps_method = match status.as_u16() {
+            301..=303 => self.ask.method == Method::GET,
+            307 | 308 => true,
+            300..400 => return Some(Err(PollError::Redirect(status))),
+            _ => return None,
+        };
+        if !keeps_method {
+            return Some(Err(PollError::MethodLost(status)));
+        }
+        let target = location.to_str().ok().and_then(|to| from.join(to).ok());
+        Some(
+            target
+                .filter(|target| target.origin() == from.origin())
+                .ok_or(PollError::Redirect(status)),
+        )
     }
 }
 
@@ -196,10 +162,20 @@ async fn read(
         StatusCode::NOT_MODIFIED if conditional => return Ok(Answer::NotModified),
         StatusCode::PARTIAL_CONTENT => return Err(PollError::Status(response.status())),
         status if status.is_success() => {}
-        status if is_redirect(response) => return Err(PollError::Redirect(status)),
         status => return Err(PollError::Status(status)),
     }
     let validators = Validators::of(response.headers());
+    let body = read_body(response, max_bytes)
+        .await?
+        .ok_or(PollError::TooLarge(max_bytes))?;
+    Ok(Answer::Body { body, validators })
+}
+
+/// The decoded body; `None` if it is longer than `max_bytes`.
+pub(super) async fn read_body(
+    response: &mut reqwest::Response,
+    max_bytes: usize,
+) -> Result<Option<Bytes>, PollError> {
     let mut body = BytesMut::new();
     while let Some(part) = response
         .chunk()
@@ -207,14 +183,11 @@ async fn read(
         .map_err(|error| PollError::Body(root_cause(&error)))?
     {
         if body.len() + part.len() > max_bytes {
-            return Err(PollError::TooLarge(max_bytes));
+            return Ok(None);
         }
         body.extend_from_slice(&part);
     }
-    Ok(Answer::Body {
-        body: body.freeze(),
-        validators,
-    })
+    Ok(Some(body.freeze()))
 }
 
 impl Validators {
@@ -225,7 +198,8 @@ impl Validators {
         }
     }
 
-    fn condition(&self, headers: &mut HeaderMap) {
+    /// Puts them into a request. True if the request is conditional then.
+    fn condition(&self, headers: &mut HeaderMap) -> bool {
         let mut add = |name: HeaderName, value: &Option<HeaderValue>| {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
@@ -233,10 +207,6 @@ impl Validators {
         };
         add(IF_NONE_MATCH, &self.etag);
         add(IF_MODIFIED_SINCE, &self.last_modified);
+        self.etag.is_some() || self.last_modified.is_some()
     }
-}
-
-/// Whether the answer points elsewhere (RFC 9110 section 15.4).
-fn is_redirect(response: &reqwest::Response) -> bool {
-    response.status().is_redirection() && response.headers().contains_key(LOCATION)
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use super::poll::BeforeRequest;
 use crate::core::change::Change;
 use crate::core::event::Mode;
 use crate::metrics::Registry;
@@ -15,6 +17,7 @@ const FORMS: [Mode; 3] = [Mode::Patch, Mode::Merge, Mode::Items];
 #[derive(Clone, Debug)]
 pub struct Metrics {
     polls: IntCounterVec,
+    requests: IntCounterVec,
     duration: HistogramVec,
     body_bytes: IntCounterVec,
     encoded_bytes: IntCounterVec,
@@ -31,6 +34,12 @@ impl Metrics {
                 "polls_total",
                 "Polls by outcome: changed, unchanged, not_modified, or why they failed.",
                 &["feed", "outcome"],
+            ),
+            requests: registry.counters(
+                "poll_requests_total",
+                "Requests that polls made: one each, and one more for each redirect, further page \
+                 or repetition.",
+                &["feed"],
             ),
             duration: registry.seconds(
                 "poll_duration_seconds",
@@ -71,6 +80,7 @@ impl Metrics {
         PollMetrics {
             path: path.to_owned(),
             polls: self.polls.clone(),
+            requests: self.requests.with_label_values(&[path]),
             duration: self.duration.with_label_values(&[path]),
             body_bytes: self.body_bytes.with_label_values(&[path]),
             encoded_bytes: FORMS
@@ -87,6 +97,7 @@ impl Metrics {
 pub struct PollMetrics {
     path: String,
     polls: IntCounterVec,
+    requests: IntCounter,
     duration: Histogram,
     body_bytes: IntCounter,
     /// As in [`FORMS`].
@@ -120,5 +131,12 @@ impl PollMetrics {
         for (counter, form) in self.encoded_bytes.iter().zip(FORMS) {
             counter.inc_by(change.size(form).unwrap_or_default() as u64);
         }
+    }
+}
+
+#[async_trait]
+impl BeforeRequest for PollMetrics {
+    async fn request(&self) {
+        self.requests.inc();
     }
 }

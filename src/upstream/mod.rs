@@ -4,16 +4,22 @@
 //! topic, however many subscribers it has, and that a failed poll changes nothing but the health.
 //! Must never talk to a subscriber: what it finds goes through the backplane into the topic's log.
 
+mod ask;
 mod client;
+mod credentials;
+mod error;
 mod interest;
 mod metrics;
+mod pages;
+mod poll;
 mod poller;
 mod reading;
 mod supervise;
 pub mod transform;
 
-pub use client::Client;
+pub use credentials::ClientError;
 pub use metrics::{Metrics, PollMetrics};
+pub use poll::Client;
 pub use poller::Poller;
 pub use supervise::supervise;
 pub use transform::Workers;

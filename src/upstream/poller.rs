@@ -6,9 +6,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::client::{Answer, Client, PollError, Validators};
+use super::ask::Ask;
+use super::client::{Answer, Validators};
+use super::error::PollError;
 use super::interest::Interest;
 use super::metrics::PollMetrics;
+use super::poll::Client;
 use super::reading::{Reading, Unreadable, apart};
 use super::transform::Workers;
 use crate::backplane::Backplane;
@@ -25,6 +28,7 @@ use crate::hub::{Audience, Lessons, Topic};
 pub struct Poller {
     topic: Arc<Topic>,
     client: Client,
+    ask: Ask,
     backplane: Arc<dyn Backplane>,
     clock: Clock,
     metrics: PollMetrics,
@@ -72,6 +76,7 @@ impl Poller {
             validators: Validators::default(),
             audience: topic.audience(),
             interest: interest(feed),
+            ask: Ask::of(&feed.request),
             topic,
             client,
             backplane,
@@ -174,10 +179,11 @@ impl Poller {
         let reply = self
             .client
             .poll(
-                &feed.request,
+                &self.ask,
                 &self.validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
+                &self.metrics,
             )
             .await;
         self.metrics.answered(started.elapsed());

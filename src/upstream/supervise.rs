@@ -94,7 +94,7 @@ mod tests {
         let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
         let metrics = upstream::Metrics::new(&registry);
         let peers = Peers::start(&config, &registry).unwrap();
-        let client = Client::new(Arc::clone(peers.of("a")), "/feed");
+        let client = Client::new(&config.upstreams[0], Arc::clone(peers.of("a"))).unwrap();
         let trap = Arc::new(Trap::default());
         let watched = Arc::clone(&topic);
         let make = move || {
