@@ -85,8 +85,8 @@ impl<'a> Page<'a> {
             _ => cursor.0.trim().to_owned(),
         };
         let told = &mut self.families.entry(name).or_default().told;
-        if let Some(before) = told.get(what).filter(|before| **before != said) {
-            return Err(format!("another {what} than `{before}` before"));
+        if told.get(what).is_some_and(|before| *before != said) {
+            return Err(format!("another {what} than before"));
         }
         told.insert(what, said);
         Ok(())
@@ -101,12 +101,12 @@ impl<'a> Page<'a> {
             return Err("no name".to_owned());
         }
         let (written, rest) = word(cursor.0.trim_start());
-        let value = value(written).ok_or_else(|| format!("{written:?} is no value"))?;
+        let value = value(written).ok_or("the value is no number")?;
         let (stamp, rest) = word(rest);
         let timestamp = match stamp {
             "" | "#" => None,
             stamp if is_number(stamp) => Some(stamp),
-            stamp => return Err(format!("{stamp:?} is no timestamp")),
+            _ => return Err("the timestamp is no number".to_owned()),
         };
         if !(rest.is_empty() || rest.starts_with('#') || stamp == "#") {
             return Err("text after the sample".to_owned());
@@ -391,7 +391,7 @@ mod tests {
             x_seconds 0x # {} 1\n";
         assert_eq!(
             converted(body).unwrap_err(),
-            "no Prometheus text: line 5: \"0x\" is no value"
+            "no Prometheus text: line 5: the value is no number"
         );
         let body = body.replace("0x", "1").replace("# TYPE a.b counter\n", "") + "# EOF\nx";
         assert_eq!(
@@ -403,9 +403,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (line, problem) in [
-            ("up", "\"\" is no value"),
-            ("up one", "\"one\" is no value"),
-            ("up 1 now", "\"now\" is no timestamp"),
+            ("up", "the value is no number"),
+            ("up one", "the value is no number"),
+            ("up 1 now", "the timestamp is no number"),
             ("up 1 2 3", "text after the sample"),
             ("up{a=\"b} 1", "a quote is not closed"),
             ("up{a=\"b\" 1", "the labels are not closed"),
@@ -417,7 +417,7 @@ mod tests {
             ("# TYPE", "TYPE without a name"),
             (
                 "# TYPE ok counter\n# TYPE ok gauge",
-                "another type than `counter` before",
+                "another type than before",
             ),
         ] {
             let told = converted(&format!("ok 1\n{line}\n")).unwrap_err();
