@@ -98,6 +98,10 @@ fn every_yaml_block_of_a_readme_passes() {
         let text = fs::read_to_string(&path).unwrap();
         for block in text.split("```yaml\n").skip(1) {
             let block = block.split("```").next().unwrap();
+            // A part of a feed, which document_examples.rs tries.
+            if block.starts_with("document:") {
+                continue;
+            }
             if let Err(problems) = Config::parse(block, &Fixed::beside(&path)) {
                 panic!("{readme}:\n{block}\n{problems}");
             }

@@ -1,4 +1,5 @@
-//! Asking upstreams: the polling client and the task that polls for one topic.
+//! Asking upstreams: the polling client, the task that polls for one topic, and the workers that
+//! run its filter.
 //!
 //! Owns every request that pollcast makes of its own accord. Promises one poll at a time for each
 //! topic, however many subscribers it has, and that a failed poll changes nothing but the health.

@@ -11,6 +11,7 @@ use crate::foreign::{Process, folder, free_port, program};
 use crate::support::client::{get, subscribe};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
+use crate::support::replica::Replica;
 use crate::support::upstream::Upstream;
 
 #[test]
@@ -53,6 +54,81 @@ fn it_scrapes_the_open_subscriptions_and_its_api_becomes_a_feed() {
     scraped.signal("KILL");
     let change = up.event().expect("an event").value;
     assert!(change.to_string().contains(r#""0""#), "{change}");
+}
+
+#[test]
+fn its_metrics_page_and_paths_into_its_api_become_feeds() {
+    let (upstream, _document) = Upstream::with_document("[0]");
+    let scraped = Proxy::with_feed(&upstream.url(), "");
+    let prometheus = Prometheus::scraping(&scraped);
+    let config = folder().join("../../config/metrics-as-feed.yaml");
+    let config = fs::read_to_string(config).expect("a file");
+    let address = format!("http://{}", prometheus.address);
+    let config = config
+        .replace("${PROMETHEUS_URL:-http://127.0.0.1:9090}", &address)
+        .replace("interval: 15s ", "interval: 100ms ")
+        .replace("interval: 5s ", "interval: 100ms ");
+    assert!(config.contains(&address) && config.matches("100ms").count() == 4);
+    let live = Proxy::start(&config);
+
+    // The whole page, and what becomes of it: nothing is lost, nothing made up.
+    let mut page = Replica::default();
+    let mut pages = subscribe(live.address(), "/live/metrics");
+    for _ in 0..10 {
+        page.take(&pages.event().expect("an event"));
+    }
+    let page = page.document.expect("a document");
+    let families = page.as_object().expect("an object");
+    assert!(families.len() > 100, "{}", families.len());
+    for (name, family) in families {
+        assert!(family["type"].is_string(), "{name}");
+        let samples = family["samples"].as_object().expect("samples");
+        for (series, sample) in samples {
+            assert!(series.starts_with(&**name), "{series} in {name}");
+            let value = &sample["value"];
+            assert!(
+                value.is_number() || value == "NaN" || value == "+Inf",
+                "{series}"
+            );
+        }
+    }
+    let buckets = &page["prometheus_http_request_duration_seconds"];
+    assert_eq!(buckets["type"], "histogram");
+    let version = page["prometheus_build_info"]["samples"].as_object();
+    let version = version.and_then(|samples| samples.values().next());
+    let version = version.expect("one")["labels"]["version"].as_str();
+    assert!(version.is_some_and(|version| version.contains('.')));
+
+    // Our own requests are counted on it.
+    let mut requests = subscribe(live.address(), "/live/requests");
+    let mut held = Replica::default();
+    let asked = |held: &Replica| {
+        let samples = held.document.as_ref().and_then(Value::as_object);
+        let all = samples.into_iter().flatten();
+        all.filter(|(_, sample)| sample["labels"]["handler"] == "/metrics")
+            .filter_map(|(_, sample)| sample["value"].as_f64())
+            .sum::<f64>()
+    };
+    held.take(&requests.expect("snapshot"));
+    let before = asked(&held);
+    while asked(&held) < before + 3.0 {
+        held.take(&requests.event().expect("an event"));
+    }
+
+    let made = subscribe(live.address(), "/live/scraped")
+        .expect("snapshot")
+        .value;
+    assert!(made["requests"].as_f64() > Some(1.0), "{made}");
+    assert!(made["series"].is_number(), "{made}");
+
+    let mut jobs = subscribe(live.address(), "/live/jobs-up");
+    let mut value = jobs.expect("snapshot").value;
+    while value == json!([]) {
+        value = jobs.expect("snapshot").value;
+    }
+    assert_eq!(value, json!(["pollcast"]));
+    scraped.signal("KILL");
+    assert_eq!(jobs.expect("snapshot").value, json!([]));
 }
 
 #[test]

@@ -168,3 +168,41 @@ async fn serve(mut requests: mpsc::Receiver<Request>, transform: Transform, memo
         process.end().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, System};
+
+    fn feed(transform: &str) -> Arc<Feed> {
+        let text = format!(
+            "upstreams: {{a: {{url: 'http://a'}}}}\n\
+             feeds: [{{path: /feed, upstream: a, document: {{max_bytes: 1MiB{transform}}}}}]"
+        );
+        let (config, _) = Config::parse(&text, &System::new("")).unwrap();
+        Arc::clone(&config.feeds[0])
+    }
+
+    #[tokio::test]
+    async fn all_topics_of_a_feed_share_its_worker_until_the_filter_is_another() {
+        let workers = Workers::default();
+        assert!(workers.of(&feed("")).is_none());
+        let first = workers.of(&feed(", transform: .a")).unwrap();
+        let second = workers.of(&feed(", transform: .a")).unwrap();
+        assert!(first.0.same_channel(&second.0));
+        let other = workers.of(&feed(", transform: .b")).unwrap();
+        assert!(!first.0.same_channel(&other.0));
+        // Nobody is left to ask it, so that it ends.
+        let gone = other.0.downgrade();
+        drop(other);
+        assert!(gone.upgrade().is_none());
+    }
+
+    #[test]
+    fn the_memory_of_a_worker_follows_the_longer_of_document_and_result() {
+        let mib = 1 << 20;
+        assert_eq!(memory(&feed(", transform: .").document), 288 * mib);
+        let wide = feed(", transform: {jq: ., max_bytes: 2MiB}");
+        assert_eq!(memory(&wide.document), 320 * mib);
+    }
+}

@@ -8,10 +8,13 @@
 //! Reads lines itself: the parsers that there are turn values into floats, which loses their
 //! writing, and refuse or pass over what Prometheus takes.
 
+mod line;
+
 use indexmap::IndexMap;
 
 use super::FormatError;
 use super::text::{Text, is_number};
+use line::{Cursor, series, unescaped, value, word};
 
 pub(super) fn convert(body: &str, limit: usize) -> Result<Vec<u8>, FormatError> {
     let mut page = Page::default();
@@ -85,8 +88,8 @@ impl<'a> Page<'a> {
             _ => cursor.0.trim().to_owned(),
         };
         let told = &mut self.families.entry(name).or_default().told;
-        if let Some(before) = told.get(what).filter(|before| **before != said) {
-            return Err(format!("another {what} than `{before}` before"));
+        if told.get(what).is_some_and(|before| *before != said) {
+            return Err(format!("another {what} than before"));
         }
         told.insert(what, said);
         Ok(())
@@ -101,12 +104,12 @@ impl<'a> Page<'a> {
             return Err("no name".to_owned());
         }
         let (written, rest) = word(cursor.0.trim_start());
-        let value = value(written).ok_or_else(|| format!("{written:?} is no value"))?;
+        let value = value(written).ok_or("the value is no number")?;
         let (stamp, rest) = word(rest);
         let timestamp = match stamp {
             "" | "#" => None,
             stamp if is_number(stamp) => Some(stamp),
-            stamp => return Err(format!("{stamp:?} is no timestamp")),
+            _ => return Err("the timestamp is no number".to_owned()),
         };
         if !(rest.is_empty() || rest.starts_with('#') || stamp == "#") {
             return Err("text after the sample".to_owned());
@@ -196,140 +199,6 @@ impl Sample<'_> {
     }
 }
 
-/// What is left of a line.
-struct Cursor<'a>(&'a str);
-
-impl<'a> Cursor<'a> {
-    /// The name that it goes on with; empty if there is none.
-    fn name(&mut self) -> String {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        let end = self.0.find(|c| !is_part(c)).unwrap_or(self.0.len());
-        let (name, rest) = self.0.split_at(end);
-        let starts_well = !name.starts_with(|c: char| c.is_ascii_digit());
-        if !starts_well {
-            return String::new();
-        }
-        self.0 = rest;
-        name.to_owned()
-    }
-
-    /// A text in quotes, unescaped.
-    fn quoted(&mut self) -> Result<String, String> {
-        let inside = self.0.strip_prefix('"').ok_or("a quote is missing")?;
-        let mut escaped = false;
-        for (at, c) in inside.char_indices() {
-            match c {
-                '"' if !escaped => {
-                    self.0 = &inside[at + 1..];
-                    return Ok(unescaped(&inside[..at]));
-                }
-                _ => escaped = c == '\\' && !escaped,
-            }
-        }
-        Err("a quote is not closed".to_owned())
-    }
-
-    /// The labels in braces, if there are any; a quoted text without a value is the metric's name.
-    fn labels(&mut self, name: &mut String) -> Result<Vec<(String, String)>, String> {
-        let mut labels: Vec<(String, String)> = Vec::new();
-        if !self.take('{') {
-            return Ok(labels);
-        }
-        while !self.take('}') {
-            self.skip();
-            let is_quoted = self.0.starts_with('"');
-            let label = if is_quoted {
-                self.quoted()?
-            } else {
-                self.name()
-            };
-            if self.take('=') {
-                self.skip();
-                let value = self.quoted()?;
-                if labels.iter().any(|(known, _)| *known == label) {
-                    return Err(format!("the label {label:?} twice"));
-                }
-                labels.push((label, value));
-            } else if is_quoted && name.is_empty() {
-                *name = label;
-            } else {
-                return Err(format!("the label {label:?} has no value"));
-            }
-            if !self.take(',') {
-                match self.take('}') {
-                    true => break,
-                    false => return Err("the labels are not closed".to_owned()),
-                }
-            }
-        }
-        Ok(labels)
-    }
-
-    /// Steps over `c`, with white space before it.
-    fn take(&mut self, c: char) -> bool {
-        let rest = self.0.trim_start().strip_prefix(c);
-        self.0 = rest.unwrap_or(self.0);
-        rest.is_some()
-    }
-
-    fn skip(&mut self) {
-        self.0 = self.0.trim_start();
-    }
-}
-
-/// The text up to the first blank, and what comes after the blanks.
-fn word(text: &str) -> (&str, &str) {
-    let end = text.find([' ', '\t']).unwrap_or(text.len());
-    (&text[..end], text[end..].trim_start())
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, chars.as_str().chars().next()) {
-            ('\\', Some(next @ ('\\' | '"' | 'n'))) => {
-                out.push(if next == 'n' { '\n' } else { next });
-                chars.next();
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// A series as the format writes it, without white space.
-fn series(name: &str, labels: &[(String, String)]) -> String {
-    let mut series = name.to_owned();
-    for (index, (label, value)) in labels.iter().enumerate() {
-        let open = if index == 0 { '{' } else { ',' };
-        let value = value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
-        series += &format!("{open}{label}=\"{value}\"");
-    }
-    if !labels.is_empty() {
-        series.push('}');
-    }
-    series
-}
-
-/// The number as it is written if JSON can hold it so, else as JSON writes it; `NaN`, `+Inf` and
-/// `-Inf` for what is none.
-fn value(written: &str) -> Option<String> {
-    if is_number(written) {
-        return Some(written.to_owned());
-    }
-    let number: f64 = written.parse().ok()?;
-    Some(match number {
-        number if number.is_nan() => "NaN".to_owned(),
-        f64::INFINITY => "+Inf".to_owned(),
-        f64::NEG_INFINITY => "-Inf".to_owned(),
-        number => format!("{number:?}"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,7 +260,7 @@ mod tests {
             x_seconds 0x # {} 1\n";
         assert_eq!(
             converted(body).unwrap_err(),
-            "no Prometheus text: line 5: \"0x\" is no value"
+            "no Prometheus text: line 5: the value is no number"
         );
         let body = body.replace("0x", "1").replace("# TYPE a.b counter\n", "") + "# EOF\nx";
         assert_eq!(
@@ -403,9 +272,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (line, problem) in [
-            ("up", "\"\" is no value"),
-            ("up one", "\"one\" is no value"),
-            ("up 1 now", "\"now\" is no timestamp"),
+            ("up", "the value is no number"),
+            ("up one", "the value is no number"),
+            ("up 1 now", "the timestamp is no number"),
             ("up 1 2 3", "text after the sample"),
             ("up{a=\"b} 1", "a quote is not closed"),
             ("up{a=\"b\" 1", "the labels are not closed"),
@@ -417,7 +286,7 @@ mod tests {
             ("# TYPE", "TYPE without a name"),
             (
                 "# TYPE ok counter\n# TYPE ok gauge",
-                "another type than `counter` before",
+                "another type than before",
             ),
         ] {
             let told = converted(&format!("ok 1\n{line}\n")).unwrap_err();

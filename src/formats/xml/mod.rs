@@ -6,10 +6,11 @@
 //! processing instructions and the document type. No entity is known but the five of XML, and a
 //! document that declares one is refused: nothing is expanded, nothing fetched.
 
+mod encoding;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use encoding_rs::{Encoding, UTF_8};
 use indexmap::IndexMap;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -18,6 +19,7 @@ use quick_xml::{Reader, XmlVersion};
 use super::FormatError;
 use super::text::Text;
 use crate::core::json::MAX_DEPTH;
+use encoding::decoded;
 
 /// How elements become members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -234,40 +236,6 @@ fn resolved(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, Wrong> {
         None => resolve_predefined_entity(reference).map(Cow::Borrowed),
     };
     known.ok_or_else(|| Wrong::Syntax(format!("the entity `&{};` is not known", &**reference)))
-}
-
-/// The text, by its byte order mark, else by the encoding that the XML declaration names, else as
-/// UTF-8.
-fn decoded(body: &[u8]) -> Result<Cow<'_, str>, FormatError> {
-    let (encoding, mark) = match Encoding::for_bom(body) {
-        Some(found) => found,
-        None => (declared(body)?, 0),
-    };
-    let body = &body[mark..];
-    if encoding == UTF_8 {
-        let text = std::str::from_utf8(body).map_err(|error| FormatError::NotUtf8 {
-            byte: mark + error.valid_up_to(),
-        })?;
-        return Ok(text.into());
-    }
-    let decoded = encoding.decode_without_bom_handling_and_without_replacement(body);
-    decoded.ok_or_else(|| syntax("", 0, format!("it is not {}", encoding.name())))
-}
-
-/// The encoding that the XML declaration names (XML 1.0 section 4.3.3); UTF-8 without one.
-fn declared(body: &[u8]) -> Result<&'static Encoding, FormatError> {
-    let Some(rest) = body.strip_prefix(b"<?xml") else {
-        return Ok(UTF_8);
-    };
-    let end = rest.iter().position(|byte| *byte == b'>').unwrap_or(0);
-    let declaration = String::from_utf8_lossy(&rest[..end]);
-    let Some((_, rest)) = declaration.split_once("encoding") else {
-        return Ok(UTF_8);
-    };
-    let mut parts = rest.split(['"', '\'']);
-    let label = parts.nth(1).unwrap_or_default();
-    let encoding = Encoding::for_label(label.as_bytes());
-    encoding.ok_or_else(|| syntax("", 0, format!("the encoding {label:?} is not known")))
 }
 
 #[cfg(test)]
