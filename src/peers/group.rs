@@ -1,5 +1,8 @@
 //! The servers of one upstream, and whose turn it is.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -23,8 +23,6 @@ mod material;
 mod metrics;
 mod names;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
