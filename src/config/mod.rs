@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
@@ -16,11 +16,13 @@
 
 mod addresses;
 mod deliver;
+mod egress;
 mod endpoint;
 mod events;
 mod expand;
 mod feed;
 mod headers;
+mod health_check;
 mod ignore;
 mod keys;
 mod limits;
@@ -36,16 +38,20 @@ mod servers;
 mod sheet;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
+pub use egress::EgressProxy;
 pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
+pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
 pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
-pub use servers::{Balance, EgressProxy, HealthCheck, ServerAddress, Servers, UpstreamTls};
+pub use servers::{Balance, ServerAddress, Servers};
+pub use trust::UpstreamTls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

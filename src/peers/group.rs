@@ -9,14 +9,15 @@ use std::time::{Duration, SystemTime};
 use pingora::connectors::TransportConnector;
 use pingora::lb::Backends;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info};
 
 use super::balancer::Balancer;
 use super::check::Check;
 use super::material::{self, Material};
 use super::metrics::GroupMetrics;
-use super::names::{Discovery, Names, NoServer, Resolve};
+use super::names::{Discovery, Names};
+use super::resolve::{NoServer, Resolve};
 use super::server::Server;
 use crate::config::Upstream;
 
@@ -180,12 +181,11 @@ impl Group {
             return;
         };
         self.look_up().await;
-        let mut ticks = interval(rule.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let next = Instant::now() + rule.interval;
             self.balancer.check().await;
             self.measure();
+            sleep_until(next).await;
         }
     }
 

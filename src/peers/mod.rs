@@ -9,7 +9,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `group` | the servers of one upstream; keeps them fresh |
-//! | `names` | where their names lead, and whether that is allowed |
+//! | `names`, `resolve` | where their names lead, and whether that is allowed |
 //! | `balancer`, `check` | whose turn it is; who is well |
 //! | `server` | the clients that reach one server |
 //! | `material`, `egress` | TLS files; the way through an HTTP proxy |
@@ -22,6 +22,7 @@ mod group;
 mod material;
 mod metrics;
 mod names;
+mod resolve;
 mod server;
 
 use std::collections::HashMap;
@@ -33,12 +34,12 @@ use tracing::warn;
 pub(crate) use cause::{UNTRUSTED, root_cause};
 pub use group::{Group, ServerReport};
 pub use material::MaterialError;
-pub use names::NoServer;
+pub use resolve::NoServer;
 pub use server::Server;
 
 use material::Material;
 use metrics::Metrics;
-use names::System;
+use resolve::System;
 
 use crate::config::{Config, UpstreamTls};
 use crate::metrics::Registry;
