@@ -48,7 +48,7 @@ pub use endpoint::Endpoint;
 pub use expand::{Surroundings, System};
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
-pub use pem::{KeyPair, PemError};
+pub use pem::{KeyPair, PemError, read_chain};
 pub use problem::{LoadError, Problem, Problems, Warning};
 pub use servers::{Balance, ServerAddress, Servers};
 pub use trust::UpstreamTls;

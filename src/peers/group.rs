@@ -69,7 +69,7 @@ impl Group {
                 rule: rule.clone(),
                 names: Arc::clone(&names),
                 metrics: metrics.clone(),
-                connector: TransportConnector::new(None),
+                connector: rule.path.is_none().then(|| TransportConnector::new(None)),
             }));
         }
         Self {
@@ -197,10 +197,10 @@ impl Group {
             sleep(LOOK).await;
             let (group, last_used, last_seen) = (Arc::clone(&self), used, seen);
             let look = move || {
-                let files = &group.upstream.servers.tls;
-                let now = material::stamp(files);
+                let servers = &group.upstream.servers;
+                let now = material::stamp(&servers.tls);
                 let is_new = now == last_seen && now != last_used;
-                let read = is_new.then(|| Material::read(files));
+                let read = is_new.then(|| Material::read(servers));
                 let outcome = read.map(|read| read.map(|material| group.names.renew(material)));
                 (now, outcome)
             };

@@ -77,10 +77,11 @@ impl Peers {
         for upstream in &config.upstreams {
             let tls = &upstream.servers.tls;
             let first = material::stamp(tls);
-            let material = Material::read(tls).map_err(|source| PeersError::Material {
-                upstream: upstream.name.clone(),
-                source,
-            })?;
+            let material =
+                Material::read(&upstream.servers).map_err(|source| PeersError::Material {
+                    upstream: upstream.name.clone(),
+                    source,
+                })?;
             if !tls.verify {
                 let upstream = &upstream.name;
                 warn!(

@@ -100,7 +100,7 @@ impl Names {
         })
     }
 
-    /// From now on clients are made with this. Blocks.
+    /// From now on clients are made with this.
     pub(super) fn renew(&self, material: Material) {
         let mut known = self.known();
         known.generation += 1;
@@ -150,9 +150,7 @@ impl Names {
                 self.note(index, outcome);
             }
         }
-        let names = Arc::clone(self);
-        let built = tokio::task::spawn_blocking(move || names.rebuild()).await;
-        built.unwrap_or_default()
+        self.rebuild()
     }
 
     /// Remembers the outcome of a look-up; tells of it when it is news.

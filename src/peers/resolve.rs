@@ -31,8 +31,9 @@ pub enum NoServer {
     },
     /// The name leads where it must not.
     #[error(
-        "the name of upstream \"{upstream}\" leads to {why}; if that is meant, name it in \
-         upstreams.{upstream}.addresses.allow"
+        "the name of upstream \"{upstream}\" leads to {why}; if that is meant, {} \
+         upstreams.{upstream}.addresses",
+        remedy(*why)
     )]
     Forbidden {
         /// The upstream.
@@ -48,6 +49,13 @@ pub enum NoServer {
         /// What the library said.
         cause: String,
     },
+}
+
+fn remedy(why: Forbidden) -> &'static str {
+    match why {
+        Forbidden::Denied => "take it out of `deny` in",
+        Forbidden::Private | Forbidden::Special(_) => "name it in `allow` of",
+    }
 }
 
 /// Looks a name up.

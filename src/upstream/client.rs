@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::config::PollRequest;
 use crate::core::health::Denial;
-use crate::peers::{Group, root_cause};
+use crate::peers::{Group, Server, root_cause};
 
 /// What a poll asks for; a legacy API that only knows another type may still answer.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
@@ -164,8 +164,11 @@ impl Client {
         let mut server = picked.map_err(|error| PollError::Connect(error.to_string()))?;
         let mut another = true;
         loop {
+            let attempt = Attempt(Some(&server));
             let asked = server.http().get(server.url(&request.url));
-            let error = match asked.headers(headers.clone()).send().await {
+            let outcome = asked.headers(headers.clone()).send().await;
+            attempt.end();
+            let error = match outcome {
                 Ok(response) => {
                     server.succeeded();
                     return Ok(response);
@@ -182,6 +185,24 @@ impl Client {
                 _ => return Err(PollError::Connect(cause)),
             }
             another = false;
+        }
+    }
+}
+
+/// A request under way. Dropped before it is over, because the poll's time is, it tells that the
+/// server did not even begin to answer.
+struct Attempt<'a>(Option<&'a Server>);
+
+impl Attempt<'_> {
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(server) = self.0 {
+            server.failed("no answer in time");
         }
     }
 }

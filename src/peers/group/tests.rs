@@ -44,8 +44,9 @@ fn group(keys: &str) -> (Group, Arc<Script>, Registry) {
     let upstream = &config.upstreams[0];
     let (script, registry) = (Arc::<Script>::default(), Registry::default());
     let metrics = Metrics::new(&registry).group(upstream);
+    let material = Material::read(&upstream.servers).unwrap();
     let resolver: Arc<dyn Resolve> = script.clone();
-    let group = Group::new(Arc::clone(upstream), resolver, Material::default(), metrics);
+    let group = Group::new(Arc::clone(upstream), resolver, material, metrics);
     (group, script, registry)
 }
 
@@ -74,7 +75,10 @@ async fn a_name_that_turns_to_a_private_address_keeps_leading_where_it_did() {
         assert_eq!(addresses(&group), ["1.1.1.1:80"]);
     }
     let told = group.report()[0].last_error.clone().unwrap();
-    assert!(told.contains("upstreams.a.addresses.allow"), "{told}");
+    assert!(
+        told.contains("name it in `allow` of upstreams.a.addresses"),
+        "{told}"
+    );
     assert!(
         registry
             .render()
@@ -220,7 +224,8 @@ async fn connections_of_different_servers_or_certificates_are_never_mixed() {
     };
     let before = hashes(&group);
     assert_ne!(before[0], before[1]);
-    group.names.renew(Material::default());
+    let material = Material::read(&group.upstream.servers).unwrap();
+    group.names.renew(material);
     let after = hashes(&group);
     assert!(before.iter().all(|hash| !after.contains(hash)));
     assert_eq!(group.names.servers()[0].base().as_str(), "https://shop/");
