@@ -9,7 +9,7 @@
 //! | step | what happens | where |
 //! |---|---|---|
 //! | 1 | the schedule says *now* | [`core::schedule`], asked by `upstream::poller` |
-//! | 2 | the client fetches, conditionally and within limits | `upstream::client` |
+//! | 2 | the client fetches from a server whose turn it is, conditionally and within limits | `upstream::poll`, `upstream::client`, [`peers`] |
 //! | 3 | the answer becomes JSON, is transformed, read, selected, compared and diffed | `upstream::reading`, [`formats`], [`core::document`], [`core::json`], [`core::diff`] |
 //! | 4 | the change is given its id | [`backplane`] |
 //! | 5 | it enters the topic's log, and the topic wakes each shard of the writer once | [`hub::Topic`], [`core::log`] |
@@ -24,7 +24,7 @@
 //!
 //! # Words
 //!
-//! An *upstream* is a named backend. A *feed* is one configured entry; its live document is a
+//! An *upstream* is a named backend, behind which stands one *server* or a group of them. A *feed* is one configured entry; its live document is a
 //! *topic*, for which one *poller* polls. A *document* is what a poll returned, a *snapshot* the
 //! whole of it as an event, a *patch* the difference between two. A *mode* is the form in which a
 //! subscriber wants changes; a change is encoded in the modes of those who listen, and of those who
@@ -34,7 +34,8 @@
 //! # Layers
 //!
 //! Arrows point one way: [`core`] <- [`formats`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
-//! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`hub`], [`listen`] <-
+//! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`config`],
+//! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`]; [`hub`], [`listen`] <-
 //! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
 //! listen to it, so nothing below calls up. `tests/architecture.rs` holds this.
 

@@ -16,7 +16,7 @@ use crate::server::{Server, StartError};
 
 /// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
 /// leaves within its request, and its server of everyone who speaks no HTTP/2; what is pollcast's
-/// own fault is logged by the gateway.
+/// own fault is logged by the gateway. Its load balancer repeats what `peers` tells.
 const LOGGED: &str =
     "warn,pingora_proxy=off,pingora_core::apps=off,pingora_load_balancing=off,pollcast=info";
 

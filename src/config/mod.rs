@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `addresses`, `credentials`, `feed`, `request`, `pages`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `feed`, `request`, `pages`, `document`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
@@ -18,11 +18,13 @@ mod addresses;
 mod credentials;
 mod deliver;
 mod document;
+mod egress;
 mod endpoint;
 mod events;
 mod expand;
 mod feed;
 mod headers;
+mod health_check;
 mod ignore;
 mod keys;
 mod limits;
@@ -40,18 +42,22 @@ mod servers;
 mod sheet;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
 pub use credentials::{Authentication, Credentials, OAuth2, Secret, basic, bearer, plain};
+pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
+pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
 pub use pages::{Pages, Paging, Size};
-pub use pem::{KeyPair, PemError};
+pub use pem::{KeyPair, PemError, read_chain};
 pub use problem::{LoadError, Problem, Problems, Warning};
-pub use servers::{Balance, EgressProxy, HealthCheck, ServerAddress, Servers, UpstreamTls};
+pub use servers::{Balance, ServerAddress, Servers};
+pub use trust::UpstreamTls;
 
 use std::fmt;
 use std::net::SocketAddr;

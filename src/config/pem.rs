@@ -103,7 +103,10 @@ impl KeyPair {
 }
 
 /// The certificates of a PEM text, at least one.
-pub(super) fn read_chain(pem: &[u8]) -> Result<Vec<X509>, PemError> {
+///
+/// # Errors
+/// [`PemError`] if there is none, or one that cannot be read.
+pub fn read_chain(pem: &[u8]) -> Result<Vec<X509>, PemError> {
     let chain = X509::stack_from_pem(pem).map_err(|error| PemError::Certificate(reason(&error)))?;
     match chain.is_empty() {
         true => Err(PemError::NoCertificate),

@@ -1,21 +1,19 @@
-//! The servers of an upstream as they are written: where they are, how the work is shared out, how
-//! they are checked and reached.
+//! The servers of an upstream as they are written: where they are, how the work is shared out, and
+//! what of the rest cannot stand together.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use headers::Header as _;
-use http::HeaderValue;
 use serde_yaml::Value;
-use url::{Host, Url};
+use url::Host;
 
-use super::addresses::Addresses;
-use super::keys::{HEALTH_CHECK, SERVER_OF_UPSTREAM, UPSTREAM_TLS};
-use super::listen::{key_pair, pem};
-use super::pem::read_chain;
+use super::Endpoint;
+use super::addresses::{Addresses, Forbidden};
+use super::egress::{EgressProxy, egress_proxy};
+use super::health_check::{HealthCheck, health_check};
+use super::keys::{HEALTH_CHECK, SERVER_OF_UPSTREAM};
 use super::section::Section;
 use super::sheet::Node;
-use super::{Endpoint, Tls};
+use super::trust::{UpstreamTls, upstream_tls};
 
 /// The most servers of one upstream.
 const MOST_SERVERS: usize = 256;
@@ -61,43 +59,6 @@ pub enum Balance {
     Consistent,
 }
 
-/// How a server's health is found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// What is asked for, below the server's own path; without, a connection is enough.
-    pub path: Option<String>,
-    /// From the start of one check to the start of the next.
-    pub interval: Duration,
-    /// For one check.
-    pub timeout: Duration,
-    /// So many checks in a row make an unhealthy server healthy.
-    pub healthy_after: usize,
-    /// So many failed checks in a row make a healthy server unhealthy.
-    pub unhealthy_after: usize,
-    /// The wanted status.
-    pub status: u16,
-}
-
-/// Whom to trust, and what to show. The files may change while pollcast runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// PEM: who vouches for the servers, instead of those whom the system trusts.
-    pub ca: Option<PathBuf>,
-    /// What pollcast shows of itself.
-    pub identity: Option<Tls>,
-    /// Whether certificates are verified at all.
-    pub verify: bool,
-}
-
-/// An HTTP proxy on the way to the servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EgressProxy {
-    /// Where it is: `http`, a host and a port, without user and password.
-    pub url: Url,
-    /// Who asks (RFC 9110 section 11.7.2). Marked sensitive.
-    pub authorization: Option<HeaderValue>,
-}
-
 impl Servers {
     /// One server, and the default of everything else.
     pub fn single(at: Endpoint) -> Self {
@@ -127,7 +88,7 @@ impl Servers {
         let egress_proxy = section
             .find("egress_proxy")
             .and_then(|node| egress_proxy(&node));
-        let tls = tls(section);
+        let tls = upstream_tls(section);
         let health_check = section
             .find("health_check")
             .map(|node| health_check(&node.section(&HEALTH_CHECK)));
@@ -269,99 +230,6 @@ fn balance(node: &Node<'_>) -> Option<Balance> {
     }
 }
 
-fn health_check(section: &Section<'_>) -> HealthCheck {
-    let duration = |key, otherwise| {
-        let node = section.find(key);
-        node.and_then(|node| node.duration(Duration::from_millis(10)))
-            .unwrap_or(otherwise)
-    };
-    let number = |key, range, otherwise: u64| {
-        let node = section.find(key);
-        node.and_then(|node| node.integer(range))
-            .unwrap_or(otherwise)
-    };
-    let path = section.find("path");
-    if let (None, Some(status)) = (&path, section.find("status")) {
-        status.problem(
-            "without `path` nothing is asked for that could have a status",
-            "write `path`, or remove it",
-        );
-    }
-    HealthCheck {
-        path: path.and_then(|node| node.path()).map(|(path, _)| path),
-        interval: duration("interval", Duration::from_secs(5)),
-        timeout: duration("timeout", Duration::from_secs(2)),
-        healthy_after: number("healthy_after", 1..=100, 1) as usize,
-        unhealthy_after: number("unhealthy_after", 1..=100, 3) as usize,
-        status: u16::try_from(number("status", 100..=599, 200)).unwrap_or(200),
-    }
-}
-
-fn tls(upstream: &Section<'_>) -> UpstreamTls {
-    let section = upstream.section("tls", &UPSTREAM_TLS);
-    let ca = section
-        .find("ca")
-        .and_then(|node| pem(node, "certificate", read_chain))
-        .map(|ca| section.node.sheet().around.locate(&ca.path));
-    let shows = section.find("certificate").is_some() || section.find("key").is_some();
-    let identity = shows
-        .then(|| key_pair(&section, "the upstream may refuse it"))
-        .flatten();
-    let verify = section.find("verify").and_then(|node| node.flag());
-    if let (Some(false), Some(node)) = (verify, section.find("verify")) {
-        node.warning(
-            "whoever answers is taken for the upstream, and gets every credential that is sent to it",
-            "name who vouches for it in `ca`, and remove this",
-        );
-    }
-    UpstreamTls {
-        ca,
-        identity,
-        verify: verify.unwrap_or(true),
-    }
-}
-
-/// Reads `http://HOST:PORT`, with `USER:PASSWORD@` if need be. Shows nothing of it.
-fn egress_proxy(node: &Node<'_>) -> Option<EgressProxy> {
-    let scalar = node.text()?;
-    let refuse = |what: &str| {
-        node.problem(what, "write one such as \"http://proxy.internal:3128\"");
-        None
-    };
-    let Ok(mut url) = Url::parse(&scalar.text) else {
-        return refuse("this is no URL");
-    };
-    if url.scheme() != "http" || url.host().is_none() {
-        return refuse("the proxy's URL does not begin with http:// and a host");
-    }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return refuse("the proxy's URL has a path or more behind its port");
-    }
-    let decoded = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let authorization = (!url.username().is_empty()).then(|| {
-        let password = decoded(url.password().unwrap_or_default());
-        basic(&decoded(url.username()), &password)
-    });
-    // Both fail only for URLs without a host.
-    let _ = (url.set_username(""), url.set_password(None));
-    Some(EgressProxy {
-        url,
-        authorization: authorization.flatten(),
-    })
-}
-
-fn basic(user: &str, password: &str) -> Option<HeaderValue> {
-    let mut values = Vec::new();
-    headers::Authorization::basic(user, password).encode(&mut values);
-    let mut value: HeaderValue = values.pop()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 /// Refuses keys that contradict each other.
 fn refuse_contradictions(section: &Section<'_>, list: &[(ServerAddress, Node<'_>)]) {
     let plain = list.iter().any(|(server, _)| server.at.scheme() == "http");
@@ -399,7 +267,7 @@ fn refuse_forbidden(server: &ServerAddress, node: &Node<'_>, addresses: &Address
     };
     if let Err(forbidden) = addresses.judge(&host, address) {
         let remedy = match forbidden {
-            super::Forbidden::Denied => "remove it, or the network from `addresses.deny`",
+            Forbidden::Denied => "remove it, or the network from `addresses.deny`",
             _ => "write another, or name it in `addresses.allow` if it is meant",
         };
         node.problem(format!("this is {forbidden}"), remedy);

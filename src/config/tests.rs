@@ -139,6 +139,22 @@ fn a_secret_enters_no_debug_output_of_the_headers() {
 }
 
 #[test]
+fn who_asks_an_egress_proxy_enters_no_debug_output() {
+    let (config, _) = parsed(
+        "upstreams: {a: {url: 'https://x', egress_proxy: 'http://me:${TOKEN}@proxy:3128'}}\n\
+         feeds: [{path: /f, upstream: a}]",
+    );
+    let proxy = config.upstreams[0].servers.egress_proxy.as_ref().unwrap();
+    assert!(proxy.authorization.is_some());
+    assert_eq!(proxy.url.as_str(), "http://proxy:3128/");
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("Basic"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn an_upstream_that_is_pollcast_itself_is_refused() {
     for url in ["http://127.0.0.1:8080", "http://localhost:8080/x"] {
         let problems = Config::quick(url, &["/f".to_owned()]).unwrap_err();

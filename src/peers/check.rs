@@ -22,18 +22,20 @@ pub(super) struct Check {
     pub(super) rule: HealthCheck,
     pub(super) names: Arc<Names>,
     pub(super) metrics: GroupMetrics,
-    pub(super) connector: TransportConnector,
+    /// Present where a connection is enough.
+    pub(super) connector: Option<TransportConnector>,
 }
 
 impl Check {
     async fn ask(&self, server: &Server) -> Result<(), String> {
-        let Some(path) = &self.rule.path else {
-            // A connection is enough, with TLS if the server speaks it.
-            let connected = self.connector.new_stream(&server.peer(false)).await;
+        if let Some(connector) = &self.connector {
+            // With TLS, if the server speaks it.
+            let connected = connector.new_stream(&server.peer(false)).await;
             return connected
                 .map(drop)
                 .map_err(|error| error.etype().as_str().to_owned());
-        };
+        }
+        let path = self.rule.path.as_deref().unwrap_or_default();
         let mut url = server.base().clone();
         url.set_path(&format!("{}{path}", self.upstream.prefix()));
         let asked = server.http().get(url).send().await;

@@ -1,19 +1,23 @@
 //! The servers of one upstream, and whose turn it is.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pingora::connectors::TransportConnector;
 use pingora::lb::Backends;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info};
 
 use super::balancer::Balancer;
 use super::check::Check;
 use super::material::{self, Material};
 use super::metrics::GroupMetrics;
-use super::names::{Discovery, Names, NoServer, Resolve};
+use super::names::{Discovery, Names};
+use super::resolve::{NoServer, Resolve};
 use super::server::Server;
 use crate::config::Upstream;
 
@@ -65,7 +69,7 @@ impl Group {
                 rule: rule.clone(),
                 names: Arc::clone(&names),
                 metrics: metrics.clone(),
-                connector: TransportConnector::new(None),
+                connector: rule.path.is_none().then(|| TransportConnector::new(None)),
             }));
         }
         Self {
@@ -177,12 +181,11 @@ impl Group {
             return;
         };
         self.look_up().await;
-        let mut ticks = interval(rule.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let next = Instant::now() + rule.interval;
             self.balancer.check().await;
             self.measure();
+            sleep_until(next).await;
         }
     }
 
@@ -194,10 +197,10 @@ impl Group {
             sleep(LOOK).await;
             let (group, last_used, last_seen) = (Arc::clone(&self), used, seen);
             let look = move || {
-                let files = &group.upstream.servers.tls;
-                let now = material::stamp(files);
+                let servers = &group.upstream.servers;
+                let now = material::stamp(&servers.tls);
                 let is_new = now == last_seen && now != last_used;
-                let read = is_new.then(|| Material::read(files));
+                let read = is_new.then(|| Material::read(servers));
                 let outcome = read.map(|read| read.map(|material| group.names.renew(material)));
                 (now, outcome)
             };

@@ -6,37 +6,24 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use openssl::error::ErrorStack;
-use openssl::x509::X509;
+use native_tls::TlsConnectorBuilder;
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::CertKey;
 
-use crate::config::{KeyPair, PemError, UpstreamTls};
+use crate::config::{KeyPair, PemError, Servers, Tls, UpstreamTls, read_chain};
 
 /// The longest PEM file, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// What TLS to the servers of one upstream is made with.
-#[derive(Clone, Default)]
+/// What TLS to the servers of one upstream is made with: for polls one connector, which all share
+/// since it holds all that the system trusts, for Pingora's peers its parts.
+#[derive(Clone)]
 pub(super) struct Material {
+    pub(super) connector: native_tls::TlsConnector,
     /// Who vouches for the servers; whom the system trusts without.
-    pub(super) authorities: Option<Authorities>,
+    pub(super) authorities: Option<Arc<CaType>>,
     /// What pollcast shows of itself.
-    pub(super) identity: Option<Identity>,
-}
-
-/// The same certificates for both kinds of client.
-#[derive(Clone)]
-pub(super) struct Authorities {
-    pub(super) of_polls: Vec<reqwest::Certificate>,
-    pub(super) of_peers: Arc<CaType>,
-}
-
-/// The same certificate and key for both kinds of client.
-#[derive(Clone)]
-pub(super) struct Identity {
-    pub(super) of_polls: reqwest::Identity,
-    pub(super) of_peers: Arc<CertKey>,
+    pub(super) identity: Option<Arc<CertKey>>,
 }
 
 /// Why the files are of no use. Tells nothing of a key.
@@ -66,6 +53,9 @@ pub enum MaterialError {
         /// What the library said.
         reason: String,
     },
+    /// TLS cannot be set up at all.
+    #[error("cannot set up TLS (is the system's TLS store readable?)")]
+    Tls(#[source] native_tls::Error),
 }
 
 /// What tells one state of the files from another.
@@ -76,13 +66,27 @@ impl Material {
     ///
     /// # Errors
     /// [`MaterialError`] for the first that is of no use.
-    pub(super) fn read(files: &UpstreamTls) -> Result<Self, MaterialError> {
+    pub(super) fn read(servers: &Servers) -> Result<Self, MaterialError> {
+        let files = &servers.tls;
+        let mut builder = native_tls::TlsConnector::builder();
+        builder
+            .danger_accept_invalid_certs(!files.verify)
+            .danger_accept_invalid_hostnames(!files.verify);
+        let is_plain = servers.list.iter().all(|it| it.at.scheme() == "http");
+        // No redirect leaves the origin: whoever speaks plain HTTP is never verified.
+        builder.disable_built_in_roots(files.ca.is_some() || is_plain);
+        let authorities = match &files.ca {
+            Some(path) => Some(authorities(path, &mut builder)?),
+            None => None,
+        };
+        let identity = match &files.identity {
+            Some(pair) => Some(identity(pair, &mut builder)?),
+            None => None,
+        };
         Ok(Self {
-            authorities: files.ca.as_deref().map(authorities).transpose()?,
-            identity: match &files.identity {
-                Some(pair) => Some(identity(&pair.certificate, &pair.key)?),
-                None => None,
-            },
+            connector: builder.build().map_err(MaterialError::Tls)?,
+            authorities,
+            identity,
         })
     }
 }
@@ -102,49 +106,36 @@ pub(super) fn stamp(files: &UpstreamTls) -> Stamp {
     })
 }
 
-fn authorities(path: &Path) -> Result<Authorities, MaterialError> {
-    let pem = bytes(path)?;
-    let unfit = |error: ErrorStack| unfit(path, &error);
-    let chain = X509::stack_from_pem(&pem).map_err(unfit)?;
-    if chain.is_empty() {
-        return Err(MaterialError::Pem {
-            path: path.to_owned(),
-            source: PemError::NoCertificate,
-        });
-    }
-    let mut of_polls = Vec::new();
+fn authorities(
+    path: &Path,
+    builder: &mut TlsConnectorBuilder,
+) -> Result<Arc<CaType>, MaterialError> {
+    let chain = read_chain(&bytes(path)?).map_err(|source| MaterialError::Pem {
+        path: path.to_owned(),
+        source,
+    })?;
     for certificate in &chain {
-        let der = certificate.to_der().map_err(unfit)?;
-        let certificate = reqwest::Certificate::from_der(&der);
-        of_polls.push(certificate.map_err(|error| self::unfit(path, &error))?);
+        let der = certificate.to_der().map_err(|error| unfit(path, &error))?;
+        let root = native_tls::Certificate::from_der(&der);
+        builder.add_root_certificate(root.map_err(|error| unfit(path, &error))?);
     }
-    Ok(Authorities {
-        of_polls,
-        of_peers: Arc::new(chain.into_boxed_slice()),
-    })
+    Ok(Arc::new(chain.into_boxed_slice()))
 }
 
-fn identity(certificate: &Path, key: &Path) -> Result<Identity, MaterialError> {
-    let pair = KeyPair::from_pem(&bytes(certificate)?, &bytes(key)?).map_err(|source| {
-        MaterialError::Pem {
-            path: certificate.to_owned(),
-            source,
-        }
+fn identity(files: &Tls, builder: &mut TlsConnectorBuilder) -> Result<Arc<CertKey>, MaterialError> {
+    let (certificates, key) = (bytes(&files.certificate)?, bytes(&files.key)?);
+    let pair = KeyPair::from_pem(&certificates, &key).map_err(|source| MaterialError::Pem {
+        path: files.certificate.clone(),
+        source,
     })?;
-    let unfit = |error: ErrorStack| unfit(certificate, &error);
+    // OpenSSL reads more kinds of PEM than PKCS #8.
+    let key = pair.key.private_key_to_pem_pkcs8();
+    let key = key.map_err(|error| unfit(&files.key, &error))?;
+    let shown = native_tls::Identity::from_pkcs8(&certificates, &key);
+    builder.identity(shown.map_err(|error| unfit(&files.certificate, &error))?);
     let mut chain = vec![pair.certificate];
     chain.extend(pair.chain);
-    let mut pem = Vec::new();
-    for certificate in &chain {
-        pem.extend(certificate.to_pem().map_err(unfit)?);
-    }
-    let key_pem = pair.key.private_key_to_pem_pkcs8().map_err(unfit)?;
-    let of_polls = reqwest::Identity::from_pkcs8_pem(&pem, &key_pem)
-        .map_err(|error| self::unfit(certificate, &error))?;
-    Ok(Identity {
-        of_polls,
-        of_peers: Arc::new(CertKey::new(chain, pair.key)),
-    })
+    Ok(Arc::new(CertKey::new(chain, pair.key)))
 }
 
 fn unfit(path: &Path, error: &dyn std::error::Error) -> MaterialError {

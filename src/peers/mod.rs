@@ -9,7 +9,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `group` | the servers of one upstream; keeps them fresh |
-//! | `names` | where their names lead, and whether that is allowed |
+//! | `names`, `resolve` | where their names lead, and whether that is allowed |
 //! | `balancer`, `check` | whose turn it is; who is well |
 //! | `server` | the clients that reach one server |
 //! | `material`, `egress` | TLS files; the way through an HTTP proxy |
@@ -22,9 +22,8 @@ mod group;
 mod material;
 mod metrics;
 mod names;
+mod resolve;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,12 +34,12 @@ use tracing::warn;
 pub(crate) use cause::{UNTRUSTED, root_cause};
 pub use group::{Group, ServerReport};
 pub use material::MaterialError;
-pub use names::NoServer;
+pub use resolve::NoServer;
 pub use server::Server;
 
 use material::Material;
 use metrics::Metrics;
-use names::System;
+use resolve::System;
 
 use crate::config::{Config, UpstreamTls};
 use crate::metrics::Registry;
@@ -78,10 +77,11 @@ impl Peers {
         for upstream in &config.upstreams {
             let tls = &upstream.servers.tls;
             let first = material::stamp(tls);
-            let material = Material::read(tls).map_err(|source| PeersError::Material {
-                upstream: upstream.name.clone(),
-                source,
-            })?;
+            let material =
+                Material::read(&upstream.servers).map_err(|source| PeersError::Material {
+                    upstream: upstream.name.clone(),
+                    source,
+                })?;
             if !tls.verify {
                 let upstream = &upstream.name;
                 warn!(

@@ -4,9 +4,8 @@
 //! fails leaves what was known before.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::lb::Backend;
@@ -14,72 +13,14 @@ use pingora::lb::discovery::ServiceDiscovery;
 use pingora::protocols::l4::socket;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tracing::{info, warn};
-use url::{Host, Url};
+use url::Url;
 
 use super::material::Material;
 use super::metrics::GroupMetrics;
+use super::resolve::{NoServer, Resolve, addresses};
 use super::server::{Recipe, Server, Spot};
-use crate::config::{Forbidden, Upstream};
-
-/// For one look-up.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why there is no server to ask. Names the upstream, and no address: clients are told.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoServer {
-    /// The name has no address, or nobody says so.
-    #[error("the name of upstream \"{upstream}\" cannot be looked up: {cause}")]
-    Unresolved {
-        /// The upstream.
-        upstream: String,
-        /// What the system said.
-        cause: String,
-    },
-    /// Nobody told the address in time.
-    #[error("the name of upstream \"{upstream}\" was not looked up within {PATIENCE:?}")]
-    Late {
-        /// The upstream.
-        upstream: String,
-    },
-    /// The name leads where it must not.
-    #[error(
-        "the name of upstream \"{upstream}\" leads to {why}; if that is meant, name it in \
-         upstreams.{upstream}.addresses.allow"
-    )]
-    Forbidden {
-        /// The upstream.
-        upstream: String,
-        /// What kind of address it is.
-        why: Forbidden,
-    },
-    /// A client cannot be made.
-    #[error("no client for upstream \"{upstream}\": {cause}")]
-    Client {
-        /// The upstream.
-        upstream: String,
-        /// What the library said.
-        cause: String,
-    },
-}
-
-/// Looks a name up.
-#[async_trait]
-pub(super) trait Resolve: Send + Sync {
-    async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>>;
-}
-
-/// As the system does.
-pub(super) struct System;
-
-#[async_trait]
-impl Resolve for System {
-    async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
-        let found = tokio::net::lookup_host((host, 0)).await?;
-        Ok(found.map(|address| address.ip()).collect())
-    }
-}
+use crate::config::Upstream;
 
 /// The servers of one upstream, each at every address that its name leads to.
 pub(super) struct Names {
@@ -159,7 +100,7 @@ impl Names {
         })
     }
 
-    /// From now on clients are made with this. Blocks.
+    /// From now on clients are made with this.
     pub(super) fn renew(&self, material: Material) {
         let mut known = self.known();
         known.generation += 1;
@@ -197,58 +138,19 @@ impl Names {
             let names = Arc::clone(self);
             let url = egress.map_or_else(|| Url::clone(&server.at), |proxy| proxy.url.clone());
             let is_proxy = egress.is_some();
-            lookups.spawn(async move { (index, names.addresses(&url, is_proxy).await) });
+            lookups.spawn(async move {
+                (
+                    index,
+                    addresses(&names.upstream, &*names.resolver, &url, is_proxy).await,
+                )
+            });
         }
         while let Some(looked_up) = lookups.join_next().await {
             if let Ok((index, outcome)) = looked_up {
                 self.note(index, outcome);
             }
         }
-        let names = Arc::clone(self);
-        let built = tokio::task::spawn_blocking(move || names.rebuild()).await;
-        built.unwrap_or_default()
-    }
-
-    /// The allowed addresses of a URL's host. An egress proxy is where the configuration wants it.
-    async fn addresses(&self, url: &Url, is_proxy: bool) -> Result<Vec<SocketAddr>, NoServer> {
-        let upstream = || self.upstream.name.clone();
-        let port = url.port_or_known_default().unwrap_or(80);
-        let unresolved = |cause: String| NoServer::Unresolved {
-            upstream: upstream(),
-            cause,
-        };
-        let host = url.host().ok_or_else(|| unresolved("no host".to_owned()))?;
-        let found = match host {
-            Host::Ipv4(ip) => vec![ip.into()],
-            Host::Ipv6(ip) => vec![ip.into()],
-            Host::Domain(name) => match timeout(PATIENCE, self.resolver.resolve(name)).await {
-                Ok(found) => found.map_err(|error| unresolved(error.to_string()))?,
-                Err(_) => {
-                    return Err(NoServer::Late {
-                        upstream: upstream(),
-                    });
-                }
-            },
-        };
-        let mut allowed = Vec::new();
-        let mut forbidden = None;
-        for address in found {
-            let judged = self.upstream.servers.addresses.judge(&host, address);
-            match judged {
-                Err(why) if !is_proxy => {
-                    forbidden = Some(NoServer::Forbidden {
-                        upstream: upstream(),
-                        why,
-                    });
-                }
-                _ => allowed.push(SocketAddr::new(address, port)),
-            }
-        }
-        match (allowed.is_empty(), forbidden) {
-            (false, _) => Ok(allowed),
-            (true, Some(forbidden)) => Err(forbidden),
-            (true, None) => Err(unresolved("it has no address".to_owned())),
-        }
+        self.rebuild()
     }
 
     /// Remembers the outcome of a look-up; tells of it when it is news.

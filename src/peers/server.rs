@@ -87,11 +87,10 @@ pub(super) struct Recipe<'a> {
 }
 
 impl Server {
-    /// The server at `spot`, to be connected to at `dial`, the egress proxy if there is one. Blocks
-    /// while it reads whom the system trusts.
+    /// The server at `spot`, to be connected to at `dial`, the egress proxy if there is one.
     ///
     /// # Errors
-    /// If TLS cannot be set up.
+    /// If the client refuses what it is made with.
     pub(super) fn new(
         spot: Arc<Spot>,
         dial: SocketAddr,
@@ -229,7 +228,8 @@ fn http(
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT);
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tls_backend_preconfigured(material.connector.clone());
     builder = match &servers.egress_proxy {
         Some(proxy) => {
             let mut all = reqwest::Proxy::all(proxy.url.clone())?;
@@ -243,20 +243,6 @@ fn http(
     };
     if let (Some(Host::Domain(name)), None) = (base.host(), &servers.egress_proxy) {
         builder = builder.resolve(name, dial);
-    }
-    if let Some(authorities) = &material.authorities {
-        builder = builder.tls_certs_only(authorities.of_polls.clone());
-    } else if base.scheme() == "http" {
-        // No redirect leaves the origin, so nothing is ever verified.
-        builder = builder.tls_certs_only([]);
-    }
-    if let Some(identity) = &material.identity {
-        builder = builder.identity(identity.of_polls.clone());
-    }
-    if !servers.tls.verify {
-        builder = builder
-            .tls_danger_accept_invalid_certs(true)
-            .tls_danger_accept_invalid_hostnames(true);
     }
     builder.build()
 }
@@ -274,9 +260,9 @@ fn peer(spot: &Spot, dial: SocketAddr, recipe: &Recipe<'_>) -> HttpPeer {
     let mut group = DefaultHasher::new();
     (&upstream.name, spot.index, generation).hash(&mut group);
     peer.group_key = group.finish();
-    peer.client_cert_key = material.identity.as_ref().map(|it| it.of_peers.clone());
+    peer.client_cert_key = material.identity.clone();
     let options = &mut peer.options;
-    options.ca = material.authorities.as_ref().map(|it| it.of_peers.clone());
+    options.ca = material.authorities.clone();
     options.verify_cert = servers.tls.verify;
     options.verify_hostname = servers.tls.verify;
     options.connection_timeout = Some(CONNECT_TIMEOUT);

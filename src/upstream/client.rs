@@ -111,7 +111,10 @@ impl Exchange<'_> {
         if let Some(body) = &self.ask.body {
             asked = asked.body(body.clone());
         }
-        let error = match asked.send().await {
+        let attempt = Attempt(Some(self.server));
+        let outcome = asked.send().await;
+        attempt.end();
+        let error = match outcome {
             Ok(response) => {
                 self.server.succeeded();
                 return Ok(response);
@@ -149,6 +152,24 @@ impl Exchange<'_> {
                 .filter(|target| target.origin() == from.origin())
                 .ok_or(PollError::Redirect(status)),
         )
+    }
+}
+
+/// A request under way. Dropped before it is over, because the poll's time is, it tells that the
+/// server did not even begin to answer.
+struct Attempt<'a>(Option<&'a Server>);
+
+impl Attempt<'_> {
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(server) = self.0 {
+            server.failed("no answer in time");
+        }
     }
 }
 

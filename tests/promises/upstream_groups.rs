@@ -114,6 +114,22 @@ fn a_server_that_dies_costs_no_request_and_no_poll() {
 }
 
 #[test]
+fn a_server_that_says_nothing_is_polled_after_the_others() {
+    let (a, b) = (Upstream::start(|_| Reply::Hang), named("b"));
+    let proxy = Proxy::start(&format!(
+        "upstreams: {{ legacy: {{ servers: [{}, {}] }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, \
+         poll: {{ interval: 20ms, timeout: 200ms, idle: keep }} }}]\n",
+        a.url(),
+        b.url()
+    ));
+    eventually("a is asked", || a.count("/feed") > 0);
+    eventually("b is polled", || b.count("/feed") > 20);
+    assert!(a.count("/feed") * 4 < b.count("/feed"));
+    assert_eq!(told(&proxy, &a)["last_error"], "no answer in time");
+}
+
+#[test]
 fn a_server_that_fails_its_health_check_is_left_out_until_it_is_well_again() {
     let well = Arc::new(AtomicBool::new(true));
     let a = named("a");
