@@ -7,10 +7,11 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `credentials`, `feed`, `request`, `pages`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `credentials`, `oauth2`, `feed`, `request`, `pages`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
+//! | `secret` | a text that is never shown |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 
@@ -26,6 +27,7 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod oauth2;
 mod pages;
 mod pem;
 mod place;
@@ -33,6 +35,7 @@ mod problem;
 mod request;
 mod resolve;
 mod scalar;
+mod secret;
 mod section;
 mod sheet;
 #[cfg(test)]
@@ -40,13 +43,15 @@ mod tests;
 mod upstream;
 mod value;
 
-pub use credentials::{Authentication, Credentials, OAuth2, Secret, basic, bearer, plain};
+pub use credentials::Credentials;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
+pub use oauth2::{Authentication, OAuth2};
 pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
+pub use secret::{Secret, basic, bearer, plain};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

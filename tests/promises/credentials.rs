@@ -435,6 +435,35 @@ fn odd_answers_of_a_token_endpoint_are_told_without_what_they_hold() {
 }
 
 #[test]
+fn a_token_endpoint_that_is_silent_is_told_and_what_it_says_late_is_used() {
+    let issuer = Issuer::new(3600);
+    let (answer, answers) = std::sync::mpsc::channel::<()>();
+    let answers = Mutex::new(answers);
+    issuer.stage.becomes(move |_| {
+        let _ = answers.lock().unwrap().recv();
+        Reply::json(r#"{"access_token":"late","token_type":"Bearer"}"#)
+    });
+    let door = Door::new("authorization", "Bearer late");
+    let hasty = ", poll: { interval: 20ms, timeout: 100ms }";
+    let config = config(
+        &door.upstream,
+        &issuer.credentials(", client_secret: s"),
+        hasty,
+    );
+    let proxy = Proxy::start(&config);
+    let mut stream = subscribe(proxy.address(), "/feed");
+    let told = stream.expect("status").value;
+    let why = told["reason"].as_str().unwrap();
+    assert_eq!(
+        why,
+        "no access token from the token endpoint: no answer within 100ms"
+    );
+    answer.send(()).expect("somebody waits");
+    while stream.event().expect("an event").name != "snapshot" {}
+    assert_eq!(issuer.requests().len(), 1, "one request, whoever gave up");
+}
+
+#[test]
 fn a_missing_file_is_told_by_check_and_by_run() {
     let folder: TempDir = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("pollcast.yaml");

@@ -44,6 +44,27 @@ fn a_post_carries_its_body_and_is_never_conditional() {
 }
 
 #[test]
+fn check_tells_what_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("pollcast.yaml");
+    let request = "{ method: POST, path: /search, body: '${file:body}', pages: { link: next } }";
+    let text = format!(
+        "upstreams: {{ shop: {{ url: http://shop }} }}\n\
+         feeds: [{{ path: /feed, upstream: shop, request: {request} }}]\n"
+    );
+    std::fs::write(&file, text).expect("a file");
+    std::fs::write(folder.path().join("body"), "s3cret").expect("a file");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        .args(["check", "-c"])
+        .arg(&file)
+        .output()
+        .expect("the binary runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let line = "feed  /feed  polls POST http://shop/search, page by page, every 2s";
+    assert!(told.contains(line) && !told.contains("s3cret"), "{told}");
+}
+
+#[test]
 fn text_is_sent_as_it_is_with_the_content_type_of_the_headers() {
     let stage = Stage::serving("[1]");
     let request = ", request: { method: POST, body: \"a=1&b=${HOME_TOWN}\", \
