@@ -130,3 +130,16 @@ fn a_redirected_get_stays_a_get_with_its_headers_and_each_request_is_counted() {
         assert_eq!(proxy.metric("pollcast_poll_requests_total", &[]), 2.0);
     }
 }
+
+#[test]
+fn a_redirect_brings_no_credentials_of_its_own() {
+    let stage = Stage::new(|request| {
+        let host = request.header("host").unwrap_or_default();
+        redirect(302, &format!("http://me:you@{host}/moved"))
+    });
+    let proxy = Proxy::with_feed(&stage.url(), "");
+    let told = subscribe(proxy.address(), "/feed").expect("status").value;
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("redirects elsewhere"), "{reason}");
+    assert_eq!(stage.upstream.count("/moved"), 0);
+}

@@ -11,6 +11,7 @@ use super::PagesError;
 use super::link;
 use super::splice::{Page, Unfit, Whole};
 use crate::config::{Pages, Paging, Size};
+use crate::upstream::client::is_anonymous;
 
 /// The way through the pages of one poll.
 #[derive(Debug)]
@@ -152,14 +153,7 @@ impl Walk {
         let mut url = from
             .join(target)
             .map_err(|_| PagesError::NoUrl(self.read))?;
-        let own = |url: &Url| {
-            (
-                url.origin(),
-                url.username().is_empty(),
-                url.password().is_none(),
-            )
-        };
-        if own(&url) != (self.start.origin(), true, true) {
+        if url.origin() != self.start.origin() || !is_anonymous(&url) {
             return Err(PagesError::Elsewhere(self.read));
         }
         url.set_fragment(None);
