@@ -9,7 +9,7 @@
 //! | step | what happens | where |
 //! |---|---|---|
 //! | 1 | the schedule says *now* | [`core::schedule`], asked by `upstream::poller` |
-//! | 2 | the client fetches from a server whose turn it is, conditionally and within limits | `upstream::poll`, `upstream::client`, [`peers`] |
+//! | 2 | the client fetches from a server whose turn it is, conditionally and within limits, perhaps page by page | `upstream::poll`, `upstream::client`, `upstream::pages`, [`peers`] |
 //! | 3 | the answer becomes JSON, is transformed, read, selected, compared and diffed | `upstream::reading`, [`formats`], [`core::document`], [`core::json`], [`core::diff`] |
 //! | 4 | the change is given its id | [`backplane`] |
 //! | 5 | it enters the topic's log, and the topic wakes each shard of the writer once | [`hub::Topic`], [`core::log`] |

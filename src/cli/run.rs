@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use http::Method;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::CliError;
-use crate::config::{Config, Feed, Idle, Listener, Warning};
+use crate::config::{Config, Feed, Idle, Listener, PollRequest, Warning};
 use crate::server::{Server, StartError};
 
 /// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
@@ -145,7 +146,7 @@ fn curl(listener: &Listener) -> &'static str {
 pub(super) fn describe(config: &Config) -> String {
     let mut text = String::new();
     for feed in &config.feeds {
-        let (url, rhythm) = (&feed.request.shown, rhythm(feed));
+        let (url, rhythm) = (asked(&feed.request), rhythm(feed));
         let _ = writeln!(text, "  feed  {}  polls {url} {rhythm}", feed.path);
     }
     for route in &config.routes {
@@ -153,6 +154,16 @@ pub(super) fn describe(config: &Config) -> String {
         let _ = writeln!(text, "  proxy {}  passes through to {url}", route.path);
     }
     text
+}
+
+/// What a poll asks for: where, with which method if it is no GET, and whether page by page.
+fn asked(request: &PollRequest) -> String {
+    let method = match request.method {
+        Method::GET => String::new(),
+        ref method => format!("{method} "),
+    };
+    let pages = request.pages.as_ref().map_or("", |_| ", page by page,");
+    format!("{method}{}{pages}", request.shown)
 }
 
 fn rhythm(feed: &Feed) -> String {

@@ -7,10 +7,11 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `feed`, `request`, `pages`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `feed`, `request`, `pages`, `document`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `pem` | a certificate and its key |
+//! | `secret` | a text that is never shown |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 
@@ -30,6 +31,7 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod oauth2;
 mod pages;
 mod pem;
 mod place;
@@ -37,6 +39,7 @@ mod problem;
 mod request;
 mod resolve;
 mod scalar;
+mod secret;
 mod section;
 mod servers;
 mod sheet;
@@ -47,15 +50,17 @@ mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
-pub use credentials::{Authentication, Credentials, OAuth2, Secret, basic, bearer, plain};
+pub use credentials::Credentials;
 pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
+pub use oauth2::{Authentication, OAuth2};
 pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError, read_chain};
 pub use problem::{LoadError, Problem, Problems, Warning};
+pub use secret::{Secret, basic, bearer, plain};
 pub use servers::{Balance, ServerAddress, Servers};
 pub use trust::UpstreamTls;
 

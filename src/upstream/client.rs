@@ -149,7 +149,7 @@ impl Exchange<'_> {
         let target = location.to_str().ok().and_then(|to| from.join(to).ok());
         Some(
             target
-                .filter(|target| target.origin() == from.origin())
+                .filter(|target| target.origin() == from.origin() && is_anonymous(target))
                 .ok_or(PollError::Redirect(status)),
         )
     }
@@ -171,6 +171,11 @@ impl Drop for Attempt<'_> {
             server.failed("no answer in time");
         }
     }
+}
+
+/// Whether a URL brings no credentials of its own, which would take the place of ours.
+pub(super) fn is_anonymous(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none()
 }
 
 /// Reads a response to its end.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::ask::Ask;
 use super::client::{Answer, Exchange, Reply, Validators};
-use super::credentials::{ClientError, Credentials};
+use super::credentials::{ClientError, Credentials, NoToken};
 use super::error::PollError;
 use super::pages::Walk;
 use crate::config::Upstream;
@@ -47,7 +48,7 @@ impl Client {
         })
     }
 
-    /// Polls once. `timeout` covers everything from the first connection to the last byte;
+    /// Polls once. `timeout` covers everything, from credentials to the last byte;
     /// `max_bytes` bounds the decoded body. `known` makes a GET conditional. The reply's outcome is
     /// a [`PollError`] for whatever is not a whole body or an expected 304.
     pub(super) async fn poll(
@@ -58,32 +59,35 @@ impl Client {
         max_bytes: usize,
         before: &dyn BeforeRequest,
     ) -> Reply {
+        let deadline = Instant::now() + timeout;
+        let credentials = match timeout_at(deadline, self.credentials.headers()).await {
+            Ok(Ok(headers)) => headers,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return PollError::NoToken(NoToken::Timeout(timeout)).into(),
+        };
+        let server = match timeout_at(deadline, self.group.pick(ask.key())).await {
+            Ok(Ok(server)) => server,
+            Ok(Err(error)) => return PollError::Connect(error.to_string()).into(),
+            Err(_) => return PollError::Timeout(timeout).into(),
+        };
+        let mut url = ask.url(server.base());
+        let mut asking = Asking {
+            client: self,
+            server,
+            ask,
+            known,
+            before,
+            credentials,
+            is_renewed: false,
+            is_moved: false,
+        };
         let poll = async {
-            let credentials = match self.credentials.headers().await {
-                Ok(headers) => headers,
-                Err(error) => return error.into(),
-            };
-            let server = match self.group.pick(ask.key()).await {
-                Ok(server) => server,
-                Err(error) => return PollError::Connect(error.to_string()).into(),
-            };
-            let mut url = ask.url(server.base());
-            let mut asking = Asking {
-                client: self,
-                server,
-                ask,
-                known,
-                before,
-                credentials,
-                is_renewed: false,
-                is_moved: false,
-            };
             match &ask.pages {
                 None => asking.get(&mut url, max_bytes).await,
                 Some(pages) => asking.all(Walk::new(pages.clone(), url), max_bytes).await,
             }
         };
-        tokio::time::timeout(timeout, poll)
+        timeout_at(deadline, poll)
             .await
             .unwrap_or_else(|_| PollError::Timeout(timeout).into())
     }

@@ -14,8 +14,10 @@ mod history;
 
 mod compressed;
 mod demo_page;
+mod graphql;
 mod http2;
 mod json_server;
+mod json_server_pages;
 mod made_up_patches;
 mod nginx;
 mod prometheus;

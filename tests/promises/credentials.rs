@@ -105,8 +105,10 @@ fn a_rotated_secret_is_used_without_a_failed_poll() {
     let (proxy, file) = with_file(&door.upstream, "old", credentials, FAST);
     let _stream = subscribe(proxy.address(), "/feed");
     // 401 to the old one: the file is read at once, and the same poll asks again.
+    let mut wanted = door.key.lock().unwrap();
     std::fs::write(&file, "fresh\n").expect("a file");
-    door.wants("fresh");
+    *wanted = "fresh".to_owned();
+    drop(wanted);
     let asked = || door.upstream.requests();
     eventually("the new secret", || {
         asked()
@@ -290,9 +292,10 @@ fn a_token_is_renewed_before_it_ends_and_no_poll_fails() {
             .any(|poll| poll.header("authorization") == Some(token))
     };
     eventually("the third token", || used("Bearer t3"));
-    let ok = proxy.metric("pollcast_polls_total", &["changed"])
-        + proxy.metric("pollcast_polls_total", &["unchanged"]);
-    assert_eq!(ok, proxy.metric("pollcast_polls_total", &[]));
+    for failure in ["no_token", "status_4xx"] {
+        let failed = proxy.metric("pollcast_polls_total", &[failure]);
+        assert_eq!(failed, 0.0, "{failure}");
+    }
 }
 
 #[test]
@@ -429,6 +432,35 @@ fn odd_answers_of_a_token_endpoint_are_told_without_what_they_hold() {
         );
     }
     assert_eq!(door.upstream.requests().len(), 0);
+}
+
+#[test]
+fn a_token_endpoint_that_is_silent_is_told_and_what_it_says_late_is_used() {
+    let issuer = Issuer::new(3600);
+    let (answer, answers) = std::sync::mpsc::channel::<()>();
+    let answers = Mutex::new(answers);
+    issuer.stage.becomes(move |_| {
+        let _ = answers.lock().unwrap().recv();
+        Reply::json(r#"{"access_token":"late","token_type":"Bearer"}"#)
+    });
+    let door = Door::new("authorization", "Bearer late");
+    let hasty = ", poll: { interval: 20ms, timeout: 100ms }";
+    let config = config(
+        &door.upstream,
+        &issuer.credentials(", client_secret: s"),
+        hasty,
+    );
+    let proxy = Proxy::start(&config);
+    let mut stream = subscribe(proxy.address(), "/feed");
+    let told = stream.expect("status").value;
+    let why = told["reason"].as_str().unwrap();
+    assert_eq!(
+        why,
+        "no access token from the token endpoint: no answer within 100ms"
+    );
+    answer.send(()).expect("somebody waits");
+    while stream.event().expect("an event").name != "snapshot" {}
+    assert_eq!(issuer.requests().len(), 1, "one request, whoever gave up");
 }
 
 #[test]

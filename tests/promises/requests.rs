@@ -44,6 +44,27 @@ fn a_post_carries_its_body_and_is_never_conditional() {
 }
 
 #[test]
+fn check_tells_what_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("pollcast.yaml");
+    let request = "{ method: POST, path: /search, body: '${file:body}', pages: { link: next } }";
+    let text = format!(
+        "upstreams: {{ shop: {{ url: http://shop }} }}\n\
+         feeds: [{{ path: /feed, upstream: shop, request: {request} }}]\n"
+    );
+    std::fs::write(&file, text).expect("a file");
+    std::fs::write(folder.path().join("body"), "s3cret").expect("a file");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        .args(["check", "-c"])
+        .arg(&file)
+        .output()
+        .expect("the binary runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let line = "feed  /feed  polls POST http://shop/search, page by page, every 2s";
+    assert!(told.contains(line) && !told.contains("s3cret"), "{told}");
+}
+
+#[test]
 fn text_is_sent_as_it_is_with_the_content_type_of_the_headers() {
     let stage = Stage::serving("[1]");
     let request = ", request: { method: POST, body: \"a=1&b=${HOME_TOWN}\", \
@@ -108,4 +129,17 @@ fn a_redirected_get_stays_a_get_with_its_headers_and_each_request_is_counted() {
         assert_eq!(requests[1].header("authorization"), Some("Bearer t"));
         assert_eq!(proxy.metric("pollcast_poll_requests_total", &[]), 2.0);
     }
+}
+
+#[test]
+fn a_redirect_brings_no_credentials_of_its_own() {
+    let stage = Stage::new(|request| {
+        let host = request.header("host").unwrap_or_default();
+        redirect(302, &format!("http://me:you@{host}/moved"))
+    });
+    let proxy = Proxy::with_feed(&stage.url(), "");
+    let told = subscribe(proxy.address(), "/feed").expect("status").value;
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("redirects elsewhere"), "{reason}");
+    assert_eq!(stage.upstream.count("/moved"), 0);
 }

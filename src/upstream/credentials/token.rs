@@ -13,6 +13,8 @@ use crate::core::schedule::Schedule;
 const MARGIN: Duration = Duration::from_secs(30);
 /// The least time between two failures to get a token.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// A token lives no shorter than this, whatever its issuer says, or each poll would ask for one.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// A token lives no longer than this without being renewed, whatever its issuer says.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -95,7 +97,7 @@ impl Holding {
             return false;
         }
         let life = life.map(|life| {
-            let life = life.min(LONGEST);
+            let life = life.clamp(SHORTEST, LONGEST);
             (now + life - MARGIN.min(life / 5), now + life)
         });
         self.token = Some(Token { header, life });
@@ -142,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_before_it_ends() {
-        for (life, due) in [(3600, 3570), (150, 120), (100, 80), (10, 8), (1, 0)] {
+        for (life, due) in [(3600, 3570), (150, 120), (100, 80), (10, 8), (5, 4)] {
             let (holding, now) = held(Some(Duration::from_secs(life)));
             let at = |seconds| now + Duration::from_secs(seconds);
-            assert!(holding.token(&Want::Fresh, at(due)).is_none() || life == 1);
+            assert!(holding.token(&Want::Fresh, at(due)).is_none());
             let before = at(due) - Duration::from_millis(1);
             assert!(holding.token(&Want::Fresh, before).is_some());
             let last = at(life) - Duration::from_millis(1);
@@ -155,13 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_an_end_lasts_and_a_life_beyond_measure_is_no_overflow() {
+    fn a_token_without_an_end_lasts_and_a_life_beyond_measure_is_bounded() {
         let (holding, now) = held(None);
         assert!(holding.token(&Want::Fresh, now + 1000 * HOUR).is_some());
         let (holding, now) = held(Some(Duration::MAX));
         assert!(holding.token(&Want::Fresh, now + 1000 * HOUR).is_some());
         let (holding, now) = held(Some(Duration::ZERO));
-        assert!(holding.token(&Want::Valid, now).is_none());
+        assert!(holding.token(&Want::Valid, now).is_some());
+        assert!(holding.token(&Want::Valid, now + SHORTEST).is_none());
     }
 
     #[test]

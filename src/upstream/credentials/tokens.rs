@@ -192,3 +192,52 @@ impl fmt::Debug for Tokens {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Credentials, System};
+
+    /// Tokens of an endpoint where nobody listens.
+    fn tokens() -> Arc<Tokens> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = listener.local_addr().unwrap();
+        let text = format!(
+            "upstreams: {{a: {{url: 'http://a', credentials: {{oauth2: {{\
+             token_url: 'http://{nobody}', client_id: a, client_secret: b}}}}}}}}\n\
+             feeds: [{{path: /f, upstream: a}}]"
+        );
+        let (config, _) = Config::parse(&text, &System::new("")).unwrap();
+        let Some(Credentials::OAuth2(grant)) = config.upstreams[0].credentials.clone() else {
+            panic!("{config:?}");
+        };
+        Tokens::new("a", grant).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_fails_leaves_a_token_that_has_not_ended() {
+        let tokens = tokens();
+        let old = HeaderValue::from_static("Bearer old");
+        let (life, age) = (Duration::from_secs(150), Duration::from_secs(121));
+        let given = Instant::now() - age;
+        assert!(tokens.holding().take(old.clone(), Some(life), given));
+        assert_eq!(tokens.current().await.unwrap(), old);
+        while tokens.holding().may_ask(Instant::now()) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(tokens.current().await.unwrap(), old);
+        assert_eq!(
+            tokens.other_than(&old).await.unwrap_err().outcome(),
+            "no_token"
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_token_there_is_a_reason_and_no_second_request_at_once() {
+        let tokens = tokens();
+        let first = tokens.current().await.unwrap_err().to_string();
+        assert!(first.contains("refused"), "{first}");
+        assert!(!tokens.holding().may_ask(Instant::now()));
+        assert_eq!(tokens.current().await.unwrap_err().to_string(), first);
+    }
+}

@@ -137,6 +137,7 @@ impl<'a> Text<'a> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -201,5 +202,19 @@ mod tests {
             assert_eq!(next(&[text]), Err(Unreadable), "{text}");
         }
         assert_eq!(next(&["<a>; rel=next", "b"]), Err(Unreadable));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_in_quotes_hides_no_link(title in "[ -~]{0,20}", more in "[!-~&&[^;,=\"]]{1,9}") {
+            let quoted = title.replace('\\', "\\\\").replace('"', "\\\"");
+            let text = format!("<a>; title=\"{quoted}\"; {more}; rel=prev, <b>; rel=next");
+            prop_assert_eq!(next(&[&text]), Ok(Some("b".to_owned())));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[<>;,=\"\\\\ arelnxt]{0,40}") {
+            let _ = next(&[&text]);
+        }
     }
 }

@@ -6,6 +6,8 @@
 
 mod link;
 mod splice;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub(super) use walk::Walk;
