@@ -16,6 +16,7 @@ pub mod id;
 pub mod json;
 pub mod log;
 pub mod noise;
+pub mod poke;
 pub mod schedule;
 pub mod sse;
 #[cfg(test)]

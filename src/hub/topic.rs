@@ -5,13 +5,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::demand::{Audience, Demand};
 use super::followers::{Followers, Following};
 use super::metrics::FeedMetrics;
 use super::report::{Lessons, Report, Told};
 use super::subscription::{Due, Subscription, Then};
-use crate::config::Feed;
+use crate::config::{Feed, Idle};
 use crate::core::change::Change;
 use crate::core::cursor::{Cursor, Losses, Notice};
 use crate::core::event::{Mode, State, Timestamp};
@@ -39,6 +40,8 @@ pub struct Topic {
     followers: Followers,
     /// Who listens.
     audience: watch::Sender<Audience>,
+    /// How often somebody asked for a poll.
+    pokes: watch::Sender<u64>,
     /// Shared by all subscribers.
     heartbeat: Arc<Frame>,
 }
@@ -49,6 +52,10 @@ struct Inner {
     health: Health,
     /// What subscribers are told of the state; there is one as soon as the topic is made.
     notice: Option<Notice>,
+    /// Whether it is polled, or will be until somebody notices that nobody listens.
+    polled: bool,
+    /// When the last one who listened left.
+    quiet_since: Option<Instant>,
     /// Whether a poll was answered since polling last began.
     warm: bool,
     /// The refusal with which polling began, until a poll succeeds.
@@ -83,6 +90,8 @@ impl Topic {
             log,
             health,
             notice: None,
+            polled: feed.poll.idle == Idle::Keep,
+            quiet_since: None,
             warm: false,
             refused: None,
             draining: false,
@@ -97,6 +106,7 @@ impl Topic {
             version: watch::Sender::new(0),
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
+            pokes: watch::Sender::new(0),
             heartbeat: Arc::new(heartbeat),
         })
     }
@@ -153,6 +163,7 @@ impl Topic {
     /// Polling stopped, as it does when nobody listens: what is held can no longer pass for live.
     pub fn cooled(&self, now: Timestamp) {
         let mut inner = self.lock();
+        inner.polled = self.feed.poll.idle == Idle::Keep;
         inner.warm = false;
         inner.refused = None;
         inner.health.paused(now);
@@ -162,7 +173,9 @@ impl Topic {
 
     /// Polling begins again.
     pub fn resumed(&self, now: Timestamp) {
-        self.lock().health.resumed(now);
+        let mut inner = self.lock();
+        inner.polled = true;
+        inner.health.resumed(now);
     }
 
     /// The process is about to leave: every subscription ends, none begins.
@@ -180,6 +193,9 @@ impl Topic {
 
     pub(super) fn announce(&self, change: impl FnOnce(&mut Audience)) {
         self.audience.send_modify(change);
+        if self.audience.borrow().listening() == 0 {
+            self.lock().quiet_since = Some(Instant::now());
+        }
     }
 
     /// Places a subscriber, in the mode that it demands. Nothing published from now on can pass it
@@ -297,6 +313,31 @@ impl Topic {
     /// The sign of life that all of its subscribers share.
     pub fn heartbeat(&self) -> &Arc<Frame> {
         &self.heartbeat
+    }
+
+    /// Asks for a poll that begins from now on. False if there will be none: nobody has listened for
+    /// `linger`, so that the feed is not polled.
+    pub fn poke(&self) -> bool {
+        self.metrics.poked();
+        let is_wanted = self.is_wanted();
+        if is_wanted {
+            self.pokes.send_modify(|pokes| *pokes += 1);
+        }
+        is_wanted
+    }
+
+    fn is_wanted(&self) -> bool {
+        let poll = &self.feed.poll;
+        let is_listened_to = self.audience.borrow().listening() > 0;
+        let inner = self.lock();
+        let lingers = |since: Instant| since.elapsed() < poll.linger;
+        inner.polled
+            && (poll.idle == Idle::Keep || is_listened_to || inner.quiet_since.is_some_and(lingers))
+    }
+
+    /// Follows what [`Self::poke`] asks for.
+    pub fn pokes(&self) -> watch::Receiver<u64> {
+        self.pokes.subscribe()
     }
 
     /// Follows who listens.

@@ -21,6 +21,7 @@ mod modes;
 mod negotiation;
 mod noise;
 mod pass_through;
+mod poke;
 mod poll_exchange;
 mod polling;
 mod resume;
