@@ -11,7 +11,7 @@ use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
+use super::{Document, Events, Feed, Idle, Json, Poll, PollRequest, Upstream};
 use crate::core::document::View;
 use crate::core::event::Mode;
 use crate::core::json::{Pattern, Pointer, PointerError};
@@ -37,6 +37,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
         poll: poll(&section.section("poll", &POLL)),
         document: document(&section.section("document", &DOCUMENT), &events),
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
+        json: json(&section),
         path,
         upstream,
         request,
@@ -154,6 +155,26 @@ fn idle(section: &Section<'_>) -> Idle {
                 "write `pause` or `keep`",
             );
             Idle::Pause
+        }
+    }
+}
+
+fn json(section: &Section<'_>) -> Json {
+    let Some(node) = section.find("json") else {
+        return Json::Pass;
+    };
+    let Some(scalar) = node.text() else {
+        return Json::Pass;
+    };
+    match scalar.text.as_str() {
+        "pass" => Json::Pass,
+        "latest" => Json::Latest,
+        _ => {
+            node.problem(
+                format!("{} is no way to answer plain requests", scalar.shown()),
+                "write `pass` or `latest`",
+            );
+            Json::Pass
         }
     }
 }

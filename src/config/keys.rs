@@ -36,7 +36,9 @@ sections! {
     UPSTREAM at "upstreams.NAME": ["url", "headers"]
         later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
     FEED at "feeds[]":
-        ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
+        [
+            "path", "upstream", "request", "poll", "document", "events", "deliver", "json", "share"
+        ] later [];
     REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
     POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
         later ["min_interval", "max_interval"];

@@ -14,6 +14,7 @@ pub mod event;
 pub mod health;
 pub mod id;
 pub mod json;
+pub mod latest;
 pub mod log;
 pub mod noise;
 pub mod poke;

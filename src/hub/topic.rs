@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::demand::{Audience, Demand};
 use super::followers::{Followers, Following};
 use super::metrics::FeedMetrics;
-use super::report::{Lessons, Report, Told};
+use super::report::{Lessons, Newest, Report, Told};
 use super::subscription::{Due, Subscription, Then};
 use crate::config::{Feed, Idle};
 use crate::core::change::Change;
@@ -61,6 +61,8 @@ struct Inner {
     /// The refusal with which polling began, until a poll succeeds.
     refused: Option<Denial>,
     draining: bool,
+    /// When the poll succeeded that brought the newest change.
+    changed: Option<Timestamp>,
     lessons: Lessons,
     told: Told,
 }
@@ -95,6 +97,7 @@ impl Topic {
             warm: false,
             refused: None,
             draining: false,
+            changed: None,
             lessons: Lessons::default(),
             told: Told::default(),
         };
@@ -118,6 +121,7 @@ impl Topic {
         let mut inner = self.lock();
         let forms = change.forms();
         let id = inner.log.append(change);
+        inner.changed = inner.health.last_success();
         self.metrics.published(forms, inner.log.held());
         drop(inner);
         self.wake();
@@ -253,6 +257,31 @@ impl Topic {
         inner
             .warm
             .then(|| refusal.map_or(Warmth::Ready, Warmth::Denied))
+    }
+
+    /// The newest document and what is to be said of it, all of one moment.
+    pub fn newest(&self) -> Newest {
+        let mut inner = self.lock();
+        Newest {
+            document: inner.log.latest(),
+            changed: inner.changed,
+            last_success: inner.health.last_success(),
+            state: inner.health.state(),
+            reason: inner.health.reason().map(str::to_owned),
+            ended: inner.health.ended(),
+            draining: inner.draining,
+        }
+    }
+
+    /// Waits until there is a newer event than this one, or none will come.
+    pub async fn newer_than(&self, id: EventId) {
+        let mut version = self.version.subscribe();
+        let is_awaited = || {
+            let inner = self.lock();
+            let is_over = inner.draining || inner.health.ended().is_some();
+            !is_over && inner.log.newest_id() == Some(id)
+        };
+        while is_awaited() && version.changed().await.is_ok() {}
     }
 
     /// The refusal that ended this feed, if one did.

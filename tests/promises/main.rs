@@ -15,6 +15,7 @@ mod end;
 mod evolution;
 mod hostile_clients;
 mod http2;
+mod latest;
 mod limits;
 mod listeners;
 mod modes;
