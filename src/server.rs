@@ -155,9 +155,11 @@ impl Server {
         } = self;
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
-        let hub = start_polling(&config, &registry)?;
+        let clock = Clock::start();
+        let hub = start_polling(&config, &registry, clock)?;
         let metrics = gateway::Metrics::new(&registry);
-        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, Arc::clone(&admission));
+        let door = Arc::clone(&admission);
+        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, clock);
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());
@@ -243,8 +245,11 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 }
 
 /// Makes every feed's topic and starts its poller.
-fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, StartError> {
-    let clock = Clock::start();
+fn start_polling(
+    config: &Config,
+    registry: &Registry,
+    clock: Clock,
+) -> Result<Arc<Hub>, StartError> {
     let client = Client::new()?;
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);

@@ -40,7 +40,10 @@ impl Latest {
     pub fn body(&self, coding: Coding) -> Bytes {
         match coding {
             Coding::Identity => self.json.clone(),
-            Coding::Gzip => self.gzip.get_or_init(|| gzip::file(&self.json).into()).clone(),
+            Coding::Gzip => self
+                .gzip
+                .get_or_init(|| gzip::file(&self.json).into())
+                .clone(),
         }
     }
 

@@ -9,9 +9,11 @@ mod client;
 mod cors;
 mod detach;
 mod forward;
+mod latest;
 mod metrics;
 mod negotiate;
 mod overload;
+mod preconditions;
 mod problem;
 mod routes;
 mod seats;
@@ -39,6 +41,7 @@ use routes::{Destination, Routes};
 use seats::Seats;
 use writer::Writers;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::listen::{Connection, KEEPALIVE, Request};
@@ -61,6 +64,7 @@ pub struct Gateway {
     admission: Arc<Admission>,
     seats: Arc<Seats>,
     trusted: Trusted,
+    clock: Clock,
 }
 
 /// One request's way through the gateway.
@@ -84,6 +88,7 @@ impl Gateway {
         config: &Config,
         metrics: Metrics,
         admission: Arc<Admission>,
+        clock: Clock,
     ) -> Self {
         Self {
             routes: Routes::new(config.routes.clone()),
@@ -93,6 +98,7 @@ impl Gateway {
             hub,
             metrics,
             admission,
+            clock,
         }
     }
 
@@ -155,6 +161,10 @@ impl ProxyHttp for Gateway {
                 session
                     .write_response_header(Box::new(answer?), true)
                     .await?;
+                return Ok(true);
+            }
+            if latest::answers(topic.feed(), session) {
+                self.latest(topic, session).await?;
                 return Ok(true);
             }
         }

@@ -92,9 +92,7 @@ pub fn last_modified(changed: Timestamp, now: Timestamp) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use http::HeaderName;
-    use http::header::{
-        IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
-    };
+    use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
     use super::*;
     use crate::core::id::Epoch;
@@ -127,11 +125,17 @@ mod tests {
             (&[(IF_NONE_MATCH, "W/\"000000000000000a-7\"")], plain),
             (&[(IF_NONE_MATCH, "*")], plain),
             (&[(IF_NONE_MATCH, OTHER)], Verdict::Send),
-            (&[(IF_NONE_MATCH, ZIPPED)], Verdict::NotModified(Coding::Gzip)),
+            (
+                &[(IF_NONE_MATCH, ZIPPED)],
+                Verdict::NotModified(Coding::Gzip),
+            ),
             (&[(IF_MODIFIED_SINCE, LATE)], plain),
             (&[(IF_MODIFIED_SINCE, EARLY)], Verdict::Send),
             (&[(IF_MODIFIED_SINCE, "yesterday")], Verdict::Send),
-            (&[(IF_NONE_MATCH, OTHER), (IF_MODIFIED_SINCE, LATE)], Verdict::Send),
+            (
+                &[(IF_NONE_MATCH, OTHER), (IF_MODIFIED_SINCE, LATE)],
+                Verdict::Send,
+            ),
             (&[(IF_MATCH, TAG)], Verdict::Send),
             (&[(IF_MATCH, "*")], Verdict::Send),
             (&[(IF_MATCH, OTHER)], Verdict::Failed),
@@ -139,9 +143,16 @@ mod tests {
             (&[(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)], plain),
             (&[(IF_UNMODIFIED_SINCE, LATE)], Verdict::Send),
             (&[(IF_UNMODIFIED_SINCE, EARLY)], Verdict::Failed),
-            (&[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, EARLY)], Verdict::Send),
+            (
+                &[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, EARLY)],
+                Verdict::Send,
+            ),
         ] {
-            assert_eq!(ask(conditions, Coding::Identity), expected, "{conditions:?}");
+            assert_eq!(
+                ask(conditions, Coding::Identity),
+                expected,
+                "{conditions:?}"
+            );
         }
         let star = [(IF_NONE_MATCH, "*")];
         assert_eq!(ask(&star, Coding::Gzip), Verdict::NotModified(Coding::Gzip));
@@ -151,7 +162,14 @@ mod tests {
 
     #[test]
     fn an_id_is_found_in_whatever_a_client_made_of_the_tag() {
-        for text in ["a-7", "\"a-7\"", "W/\"a-7\"", "W/a-7", "a-7-gzip", "\"a-7-gzip\""] {
+        for text in [
+            "a-7",
+            "\"a-7\"",
+            "W/\"a-7\"",
+            "W/a-7",
+            "a-7-gzip",
+            "\"a-7-gzip\"",
+        ] {
             assert_eq!(bare_id(text.as_bytes()), b"a-7", "{text}");
         }
         for text in ["", "\"", "W/", "-gzip"] {

@@ -46,8 +46,8 @@ pub struct Newest {
     pub state: State,
     /// Why the last poll failed, if it did.
     pub reason: Option<String>,
-    /// The refusal that ended the feed, if one did.
-    pub ended: Option<Denial>,
+    /// The refusal that newcomers are answered with, if the upstream refuses the feed.
+    pub denied: Option<Denial>,
     /// Whether the process is about to leave.
     pub draining: bool,
 }

@@ -248,15 +248,9 @@ impl Topic {
         if inner.draining {
             return Some(Warmth::Draining);
         }
-        let empty = !inner.log.has_document();
-        let refusal = inner
-            .health
-            .ended()
-            .or(inner.refused)
-            .or_else(|| inner.health.denied().filter(|_| empty));
         inner
             .warm
-            .then(|| refusal.map_or(Warmth::Ready, Warmth::Denied))
+            .then(|| inner.denied().map_or(Warmth::Ready, Warmth::Denied))
     }
 
     /// The newest document and what is to be said of it, all of one moment.
@@ -268,7 +262,7 @@ impl Topic {
             last_success: inner.health.last_success(),
             state: inner.health.state(),
             reason: inner.health.reason().map(str::to_owned),
-            ended: inner.health.ended(),
+            denied: inner.denied(),
             draining: inner.draining,
         }
     }
@@ -422,6 +416,14 @@ impl Topic {
 }
 
 impl Inner {
+    /// The refusal that newcomers are answered with: one that ended the feed, one with which
+    /// polling began, or the last where there is no document.
+    fn denied(&self) -> Option<Denial> {
+        let is_empty = !self.log.has_document();
+        let last = || self.health.denied().filter(|_| is_empty);
+        self.health.ended().or(self.refused).or_else(last)
+    }
+
     /// Sees to it that subscribers, who assume `live` until told otherwise, learn the state.
     /// True if there is something new to tell.
     fn renew_notice(&mut self) -> bool {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::client::{Response, get, raw, request, subscribe};
-use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, numbered, paused};
 use crate::support::upstream::Reply;
+use crate::support::{eventually, http2};
 
 const LATEST: &str = ", json: latest, poll: { interval: 50ms }";
 /// Polled once, then for an hour only if poked: what clients get is from memory.
@@ -138,7 +138,14 @@ fn whoever_has_the_newest_is_told_so() {
         assert_eq!(answer.header_list("vary"), "accept, accept-encoding");
         // The tag of what the client has, so that a cache knows which one is meant.
         let told = etag(&answer);
-        assert_eq!(told, if value == zipped { zipped.clone() } else { tag.clone() });
+        assert_eq!(
+            told,
+            if value == zipped {
+                zipped.clone()
+            } else {
+                tag.clone()
+            }
+        );
         match status {
             304 => assert_eq!(answer.header("content-type"), None),
             _ => assert_eq!(answer.text(), numbered(1)),
@@ -147,7 +154,10 @@ fn whoever_has_the_newest_is_told_so() {
     assert!((answers(&proxy, "not_modified") - 5.0).abs() < 0.1);
     assert_eq!(conditional(proxy.address(), "if-match", &tag).status, 200);
     assert_eq!(conditional(proxy.address(), "if-match", other).status, 412);
-    assert_eq!(conditional(proxy.address(), "range", "bytes=0-1").status, 200);
+    assert_eq!(
+        conditional(proxy.address(), "range", "bytes=0-1").status,
+        200
+    );
 }
 
 #[test]
@@ -232,8 +242,7 @@ fn while_the_upstream_fails_the_age_of_the_document_tells() {
     stage.serves(numbered(1));
     eventually("it is fresh again", || {
         let answer = get(proxy.address(), "/feed", &[]);
-        answer.header("age") == Some("0")
-            && answer.header("cache-status") == Some("pollcast; hit")
+        answer.header("age") == Some("0") && answer.header("cache-status") == Some("pollcast; hit")
     });
 }
 
@@ -284,7 +293,12 @@ fn what_memory_cannot_answer_passes_through() {
         assert_eq!(answer.header("etag"), None, "{target}");
         assert_eq!(answer.text(), format!("[\"GET {target}\"]"));
     }
-    for target in ["/feed", "/feed?", "/feed?mode=patch", "/feed?last_event_id=x"] {
+    for target in [
+        "/feed",
+        "/feed?",
+        "/feed?mode=patch",
+        "/feed?last_event_id=x",
+    ] {
         assert_eq!(ask("GET", target, b"").text(), numbered(1), "{target}");
     }
     for method in ["POST", "PUT", "DELETE"] {
@@ -315,7 +329,10 @@ fn pages_of_allowed_origins_can_read_what_they_need() {
     );
     let exposed = answer.header("access-control-expose-headers");
     assert_eq!(exposed, Some("etag, age, cache-status, preference-applied"));
-    assert_eq!(answer.header_list("vary"), "accept, origin, accept-encoding");
+    assert_eq!(
+        answer.header_list("vary"),
+        "accept, origin, accept-encoding"
+    );
     let answer = conditional(proxy.address(), "origin", "https://evil.example");
     assert_eq!(answer.header("access-control-allow-origin"), None);
     assert_eq!(answer.header("access-control-expose-headers"), None);
@@ -392,7 +409,8 @@ fn a_waiting_client_takes_a_seat_and_leaves_it_when_it_goes() {
     let more = format!("{LATEST}, deliver: {{ max_subscribers: 1 }}");
     let (_stage, proxy) = start(&more);
     let tag = etag(&get(proxy.address(), "/feed", &[]));
-    let ask = format!("GET /feed HTTP/1.1\r\nhost: a\r\nif-none-match: {tag}\r\nprefer: wait=50\r\n\r\n");
+    let ask =
+        format!("GET /feed HTTP/1.1\r\nhost: a\r\nif-none-match: {tag}\r\nprefer: wait=50\r\n\r\n");
     let mut stream = std::net::TcpStream::connect(proxy.address()).expect("a connection");
     std::io::Write::write_all(&mut stream, ask.as_bytes()).expect("a request");
     eventually("it waits", || waiting(&proxy));
@@ -421,4 +439,35 @@ fn leaving_ends_the_wait_and_refuses_nobody_what_is_known() {
         assert_eq!(answer.header("connection"), Some("close"));
     });
     assert!(proxy.exit_status().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_waits_is_noticed_when_it_is_reset() {
+    let stage = Stage::serving(numbered(1));
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: [{{ address: \"127.0.0.1:0\", http2: true }}], drain: 10s }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, json: latest }}]\n",
+        stage.url()
+    ));
+    let mut client = http2::Client::plain(proxy.address()).await;
+    let first = client.get("/feed", &[]).await;
+    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(http2::text(first.into_body()).await, numbered(1));
+    let headers = [("if-none-match", tag.as_str()), ("prefer", "wait=50")];
+    let (answer, mut stream) = client.send("GET", "/feed", &headers, false).await;
+    let (kept, _) = client.send("GET", "/feed", &headers, false).await;
+    let seated = |number| {
+        let (_, feeds) = proxy.admin("/api/feeds");
+        let feeds: serde_json::Value = serde_json::from_str(&feeds).expect("JSON");
+        feeds[0]["subscribers"]["total"] == json!(number)
+    };
+    eventually("both wait", || seated(2));
+    stream.send_reset(h2::Reason::CANCEL);
+    drop(answer);
+    eventually("one does", || seated(1));
+    stage.serves(numbered(2));
+    let kept = http2::in_time(kept).await.expect("an answer");
+    assert_eq!(kept.status(), 200);
+    assert_eq!(http2::text(kept.into_body()).await, numbered(2));
 }
