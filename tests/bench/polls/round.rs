@@ -119,7 +119,7 @@ fn warm(upstream: &mut Role, kind: Kind, topics: usize, interval: usize) -> Resu
 }
 
 fn seen(upstream: &mut Role) -> Result<Seen, String> {
-    upstream.command("end");
+    upstream.command("tell");
     upstream.answer().parse()
 }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::figures::{BIN, Seen};
 use crate::process::{self, now};
 
-/// The name that a changing number stands behind.
+/// One topic in so many changes.
 const CHANGING: usize = 10;
 
 /// What was asked for since the beginning.
@@ -32,7 +32,7 @@ struct Notes {
     phases: [u64; 10],
 }
 
-/// Says where it listens; then `begin` forgets what was, and `end` tells what was seen since.
+/// Says where it listens; then `begin` forgets what was, and `tell` says what was seen since.
 pub fn run(topics: usize, interval: usize) -> io::Result<()> {
     let listener = process::listen()?;
     listener.set_nonblocking(true)?;
