@@ -11,7 +11,7 @@ SOAK_CLIENTS ?= 500
 # For `make bench-delivery`: how many runs the medians are of.
 BENCH_RUNS ?= 5
 
-.PHONY: help demo test check build bench-idle bench-diff bench-delivery soak fuzz clean
+.PHONY: help demo test check build bench-idle bench-diff bench-polls bench-delivery soak fuzz clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ bench-idle: ## Measure resident memory per idle subscriber (10,000 of them)
 bench-diff: ## Measure patches, small and fast, beside other libraries (about ten minutes)
 	@tests/setup bench-diff
 	$(CARGO) bench --locked --bench diff
+
+bench-polls: ## Measure what a poll costs with 10,000 topics, beside a bare HTTP client (about five minutes)
+	@tests/setup build
+	$(CARGO) bench --locked --bench polls
 
 soak: ## Let SOAK_CLIENTS clients come, stall, resume and leave for SOAK_MINUTES; fails if anything is wrong
 	@tests/setup build

@@ -19,8 +19,9 @@
 //!
 //! The other way, [`listen`] accepts a connection, and a request on it becomes a subscriber in
 //! [`gateway`]: `negotiate` decides whether it is one, `subscribe` answers it, `detach` takes the
-//! connection out of Pingora, `forward` passes everything else through. A poll that fails goes to
-//! [`core::health`] instead of the log.
+//! connection out of Pingora, `latest` answers plain requests from memory where the feed says so,
+//! `forward` passes everything else through. A poll that fails goes to [`core::health`] instead of
+//! the log.
 //!
 //! # Words
 //!

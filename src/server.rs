@@ -160,11 +160,12 @@ impl Server {
         } = self;
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
+        let clock = Clock::start();
         let peers = Arc::new(Peers::start(&config, &registry)?);
-        let hub = start_polling(&config, &registry, &peers)?;
+        let hub = start_polling(&config, &registry, &peers, clock)?;
         let metrics = gateway::Metrics::new(&registry);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
-        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, servers);
+        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, servers, clock);
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());
@@ -259,8 +260,8 @@ fn start_polling(
     config: &Config,
     registry: &Registry,
     peers: &Peers,
+    clock: Clock,
 ) -> Result<Arc<Hub>, StartError> {
-    let clock = Clock::start();
     let workers = Workers::default();
     let mut clients = HashMap::new();
     for upstream in &config.upstreams {

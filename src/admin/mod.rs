@@ -5,6 +5,7 @@
 //! documents.
 
 mod feeds;
+mod poke;
 mod upstreams;
 
 use std::sync::Arc;
@@ -25,6 +26,10 @@ use crate::peers::Peers;
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 const JSON_TYPE: &str = "application/json";
+
+fn text(status: StatusCode, body: &str) -> (StatusCode, &'static str, String) {
+    (status, TEXT_TYPE, format!("{body}\n"))
+}
 
 /// Answers on the private listener.
 pub struct Admin {
@@ -51,12 +56,18 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
-        let text = |status, body: &str| (status, TEXT_TYPE, format!("{body}\n"));
+    fn answer(&self, request: &RequestHeader) -> (StatusCode, &'static str, String) {
+        if request.uri.path() == poke::PATH {
+            return match poke::answer(&self.hub, request) {
+                poke::Outcome::Poked(body) => (StatusCode::ACCEPTED, JSON_TYPE, body),
+                poke::Outcome::Refused(status, why) => text(status, why),
+            };
+        }
+        let method = &request.method;
         if method != Method::GET && method != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
         }
-        match path {
+        match request.uri.path() {
             "/metrics" => (StatusCode::OK, METRICS_TYPE, self.registry.render()),
             "/api/feeds" => (StatusCode::OK, JSON_TYPE, feeds::list(&self.hub)),
             "/api/upstreams" => (StatusCode::OK, JSON_TYPE, upstreams::list(&self.peers)),
@@ -67,7 +78,7 @@ impl Admin {
             "/readyz" => text(StatusCode::OK, "ready"),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "try /metrics, /api/feeds, /api/upstreams, /healthz or /readyz",
+                "try /metrics, /api/feeds, /api/upstreams, /api/poll, /healthz or /readyz",
             ),
         }
     }
@@ -82,7 +93,11 @@ impl ServeHttp for Admin {
             session.set_keepalive(None);
         }
         let request = session.req_header();
-        let (status, media_type, body) = self.answer(&request.method, request.uri.path());
+        let (status, media_type, body) = self.answer(request);
+        let allowed = match request.uri.path() {
+            poke::PATH => "POST",
+            _ => "GET, HEAD",
+        };
         let length = HeaderValue::from(body.len());
         let mut response = Response::new(body.into_bytes());
         *response.status_mut() = status;
@@ -94,7 +109,7 @@ impl ServeHttp for Admin {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }

@@ -13,7 +13,7 @@ use super::request::request;
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Feed, Idle, Poll, PollRequest, Upstream};
+use super::{Feed, Idle, Json, Poll, PollRequest, Upstream};
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
@@ -36,6 +36,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
         poll: poll(&section.section("poll", &POLL)),
         document: document(&section.section("document", &DOCUMENT), &events),
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
+        json: json(&section),
         path,
         upstream,
         request,
@@ -128,6 +129,26 @@ fn idle(section: &Section<'_>) -> Idle {
                 "write `pause` or `keep`",
             );
             Idle::Pause
+        }
+    }
+}
+
+fn json(section: &Section<'_>) -> Json {
+    let Some(node) = section.find("json") else {
+        return Json::Pass;
+    };
+    let Some(scalar) = node.text() else {
+        return Json::Pass;
+    };
+    match scalar.text.as_str() {
+        "pass" => Json::Pass,
+        "latest" => Json::Latest,
+        _ => {
+            node.problem(
+                format!("{} is no way to answer plain requests", scalar.shown()),
+                "write `pass` or `latest`",
+            );
+            Json::Pass
         }
     }
 }

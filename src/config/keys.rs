@@ -53,7 +53,9 @@ sections! {
             "authentication"
         ] later [];
     FEED at "feeds[]":
-        ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
+        [
+            "path", "upstream", "request", "poll", "document", "events", "deliver", "json", "share"
+        ] later [];
     REQUEST at "feeds[].request":
         ["method", "path", "query", "headers", "body", "pages"] later [];
     PAGES at "feeds[].request.pages":

@@ -210,6 +210,17 @@ pub struct Feed {
     pub events: Events,
     /// How they are sent.
     pub deliver: Deliver,
+    /// Who answers those who do not ask for events.
+    pub json: Json,
+}
+
+/// Who answers plain GETs to a feed's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// The upstream: they pass through.
+    Pass,
+    /// pollcast, with the newest document.
+    Latest,
 }
 
 /// One poll's request, below its upstream's URL.

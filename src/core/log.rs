@@ -13,6 +13,7 @@ use super::change::Change;
 use super::entry::{Entry, Payload};
 use super::event::{Mode, Names};
 use super::id::{Epoch, EventId};
+use super::latest::Latest;
 use super::sse::{Coding, Frame, gzip};
 
 /// How much a log may keep for resume.
@@ -33,6 +34,8 @@ pub struct Log {
     /// Sequence of the newest event; 0 before the first.
     newest: u64,
     document: Option<Payload>,
+    /// The same as an answer of its own, as soon as somebody needs it.
+    latest: Option<Arc<Latest>>,
     /// The newest events, oldest first; the last one has the sequence `newest`.
     entries: VecDeque<Entry>,
     /// Cost of `entries`.
@@ -52,6 +55,7 @@ impl Log {
             bounds,
             newest: 0,
             document: None,
+            latest: None,
             entries: VecDeque::new(),
             bytes: 0,
             pinned: Vec::new(),
@@ -65,6 +69,7 @@ impl Log {
         if let Some(Payload::Frame(old)) = self.document.replace(document) {
             retire(&mut self.pinned, old);
         }
+        self.latest = None;
         self.bytes += entry.cost();
         self.entries.push_back(entry);
         for slot in &mut self.chains {
@@ -119,6 +124,15 @@ impl Log {
         let id = self.id(self.newest);
         let payload = self.document.as_mut()?;
         Some(payload.frame(&self.names, id))
+    }
+
+    /// The newest document for those who do not ask for events; `None` before the first.
+    pub fn latest(&mut self) -> Option<Arc<Latest>> {
+        if self.latest.is_none() {
+            let json = self.snapshot()?.data();
+            self.latest = Some(Arc::new(Latest::new(self.id(self.newest), json)));
+        }
+        self.latest.clone()
     }
 
     /// The change with this sequence in the form of this mode, if it is here and has that form.

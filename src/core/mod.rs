@@ -14,8 +14,10 @@ pub mod event;
 pub mod health;
 pub mod id;
 pub mod json;
+pub mod latest;
 pub mod log;
 pub mod noise;
+pub mod poke;
 pub mod schedule;
 pub mod sse;
 #[cfg(test)]

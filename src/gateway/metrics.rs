@@ -16,6 +16,7 @@ pub struct Metrics {
     closed: IntCounterVec,
     refused: IntCounterVec,
     forwarded: IntCounterVec,
+    answers: IntCounterVec,
 }
 
 /// One open subscription, counted as such while it lives.
@@ -53,6 +54,11 @@ impl Metrics {
                 "Requests passed through, by the class of the status that the client got.",
                 &["upstream", "status"],
             ),
+            answers: registry.counters(
+                "json_answers_total",
+                "Plain requests for a feed's document that were answered from memory, by outcome.",
+                &["feed", "outcome"],
+            ),
         }
     }
 
@@ -77,6 +83,10 @@ impl Metrics {
     pub(super) fn refused(&self, feed: &str, reason: &str) {
         let refused: IntCounter = self.refused.with_label_values(&[feed, reason]);
         refused.inc();
+    }
+
+    pub(super) fn answered(&self, feed: &str, outcome: &str) {
+        self.answers.with_label_values(&[feed, outcome]).inc();
     }
 
     pub(super) fn forwarded(&self, upstream: &str, status: u16) {

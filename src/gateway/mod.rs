@@ -9,9 +9,11 @@ mod client;
 mod cors;
 mod detach;
 mod forward;
+mod latest;
 mod metrics;
 mod negotiate;
 mod overload;
+mod preconditions;
 mod problem;
 mod routes;
 mod seats;
@@ -39,6 +41,7 @@ use routes::{Destination, Routes};
 use seats::Seats;
 use writer::Writers;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::listen::{Connection, KEEPALIVE, Request};
@@ -63,6 +66,7 @@ pub struct Gateway {
     seats: Arc<Seats>,
     trusted: Trusted,
     peers: Arc<Peers>,
+    clock: Clock,
 }
 
 /// One request's way through the gateway.
@@ -86,6 +90,7 @@ impl Gateway {
         metrics: Metrics,
         admission: Arc<Admission>,
         peers: Arc<Peers>,
+        clock: Clock,
     ) -> Self {
         Self {
             routes: Routes::new(config.routes.clone()),
@@ -96,6 +101,7 @@ impl Gateway {
             metrics,
             admission,
             peers,
+            clock,
         }
     }
 
@@ -164,6 +170,10 @@ impl ProxyHttp for Gateway {
                 session
                     .write_response_header(Box::new(answer?), true)
                     .await?;
+                return Ok(true);
+            }
+            if latest::answers(topic.feed(), session) {
+                self.latest(topic, session).await?;
                 return Ok(true);
             }
         }

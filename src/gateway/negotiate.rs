@@ -4,6 +4,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderMap, HeaderName, Method};
 use pingora::http::RequestHeader;
 
+use super::preconditions::bare_id;
 use crate::core::event::Mode;
 use crate::core::sse::Coding;
 
@@ -103,7 +104,9 @@ impl Wishes {
         if let Some(value) = request.headers.get(LAST_EVENT_ID) {
             wishes.last_id = Some(value.as_bytes().to_vec());
         }
-        wishes.last_id = wishes.last_id.filter(|id| !id.is_empty());
+        // Whoever got the document as plain JSON has its tag for a position.
+        let bare = |id: Vec<u8>| bare_id(&id).to_vec();
+        wishes.last_id = wishes.last_id.map(bare).filter(|id| !id.is_empty());
         wishes
     }
 

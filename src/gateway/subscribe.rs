@@ -96,7 +96,7 @@ fn framing(session: &Session) -> Framing {
 }
 
 /// How a stream of this feed is compressed for this client.
-fn coding(feed: &Feed, session: &Session) -> Coding {
+pub(super) fn coding(feed: &Feed, session: &Session) -> Coding {
     match feed.deliver.compression {
         Compression::Gzip => negotiate::coding(&session.req_header().headers),
         Compression::Off => Coding::Identity,
@@ -157,7 +157,7 @@ async fn no_more(session: &mut Session, headers: &Headers) -> Result<()> {
     session.write_response_header(Box::new(head), true).await
 }
 
-async fn refuse(session: &mut Session, denial: Denial, headers: &Headers) -> Result<()> {
+pub(super) async fn refuse(session: &mut Session, denial: Denial, headers: &Headers) -> Result<()> {
     let status = denial.status();
     let detail = format!("the upstream of this feed answers {status}");
     problem::answer(session, status, &detail, headers).await

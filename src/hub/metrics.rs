@@ -17,6 +17,7 @@ pub struct Metrics {
     skipped: IntCounterVec,
     lagged: IntCounterVec,
     openings: IntCounterVec,
+    pokes: IntCounterVec,
     blocks: IntCounterVec,
     state: IntGaugeVec,
     last_success: IntGaugeVec,
@@ -62,6 +63,11 @@ impl Metrics {
                  condensed (a snapshot instead), or reset with its reason.",
                 &["feed", "opening"],
             ),
+            pokes: registry.counters(
+                "pokes_total",
+                "How often the admin API was asked to poll now.",
+                &["feed"],
+            ),
             blocks: registry.counters(
                 "gzip_blocks_total",
                 "Compressed blocks of shared events that were made, by form.",
@@ -92,6 +98,7 @@ impl Metrics {
             skipped: self.skipped.with_label_values(feed),
             lagged: self.lagged.with_label_values(feed),
             openings: self.openings.clone(),
+            pokes: self.pokes.with_label_values(feed),
             blocks: Form::ALL.map(|form| self.blocks.with_label_values(&[path, form.name()])),
             paused: self.state.with_label_values(&[path, "paused"]),
             state: State::ALL.map(|state| self.state.with_label_values(&[path, state.name()])),
@@ -113,6 +120,7 @@ pub struct FeedMetrics {
     skipped: IntCounter,
     lagged: IntCounter,
     openings: IntCounterVec,
+    pokes: IntCounter,
     blocks: [IntCounter; Form::ALL.len()],
     paused: IntGauge,
     state: [IntGauge; State::ALL.len()],
@@ -144,6 +152,10 @@ impl FeedMetrics {
             Opening::Reset(reason) => reason.name(),
         };
         self.openings.with_label_values(&[&self.path, word]).inc();
+    }
+
+    pub(super) fn poked(&self) {
+        self.pokes.inc();
     }
 
     /// Subscribers lost this together.

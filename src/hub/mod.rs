@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use demand::{Audience, Demand, Listeners};
 pub use followers::Following;
 pub use metrics::{FeedMetrics, Metrics};
-pub use report::{Lessons, Report};
+pub use report::{Lessons, Newest, Report};
 pub use subscription::{Due, Subscription, Then};
 pub use topic::{Topic, Warmth};
 

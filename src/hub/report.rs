@@ -1,13 +1,16 @@
 //! What is known of a topic, for those who look from outside.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::demand::Audience;
 use crate::config::{Feed, ignore_line};
 use crate::core::diff::InferredKey;
-use crate::core::health::Health;
+use crate::core::event::{State, Timestamp};
+use crate::core::health::{Denial, Health};
 use crate::core::id::EventId;
 use crate::core::json::Pattern;
+use crate::core::latest::Latest;
 use crate::core::noise::Finding;
 
 /// The most places that are remembered as told.
@@ -28,6 +31,25 @@ pub struct Report {
     pub events: usize,
     /// What its documents taught.
     pub lessons: Lessons,
+}
+
+/// What those get who ask a topic for its document.
+#[derive(Clone, Debug)]
+pub struct Newest {
+    /// The document; none before the first.
+    pub document: Option<Arc<Latest>>,
+    /// When it came.
+    pub changed: Option<Timestamp>,
+    /// When a poll last said that it is still so.
+    pub last_success: Option<Timestamp>,
+    /// The state of the topic.
+    pub state: State,
+    /// Why the last poll failed, if it did.
+    pub reason: Option<String>,
+    /// The refusal that newcomers are answered with, if the upstream refuses the feed.
+    pub denied: Option<Denial>,
+    /// Whether the process is about to leave.
+    pub draining: bool,
 }
 
 /// What the documents of a topic taught.

@@ -5,13 +5,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::demand::{Audience, Demand};
 use super::followers::{Followers, Following};
 use super::metrics::FeedMetrics;
-use super::report::{Lessons, Report, Told};
+use super::report::{Lessons, Newest, Report, Told};
 use super::subscription::{Due, Subscription, Then};
-use crate::config::Feed;
+use crate::config::{Feed, Idle};
 use crate::core::change::Change;
 use crate::core::cursor::{Cursor, Losses, Notice};
 use crate::core::event::{Mode, State, Timestamp};
@@ -39,6 +40,8 @@ pub struct Topic {
     followers: Followers,
     /// Who listens.
     audience: watch::Sender<Audience>,
+    /// How often somebody asked for a poll.
+    pokes: watch::Sender<u64>,
     /// Shared by all subscribers.
     heartbeat: Arc<Frame>,
 }
@@ -49,11 +52,17 @@ struct Inner {
     health: Health,
     /// What subscribers are told of the state; there is one as soon as the topic is made.
     notice: Option<Notice>,
+    /// Whether it is polled, or will be until somebody notices that nobody listens.
+    polled: bool,
+    /// When the last one who listened left.
+    quiet_since: Option<Instant>,
     /// Whether a poll was answered since polling last began.
     warm: bool,
     /// The refusal with which polling began, until a poll succeeds.
     refused: Option<Denial>,
     draining: bool,
+    /// When the poll succeeded that brought the newest change.
+    changed: Option<Timestamp>,
     lessons: Lessons,
     told: Told,
 }
@@ -83,9 +92,12 @@ impl Topic {
             log,
             health,
             notice: None,
+            polled: feed.poll.idle == Idle::Keep,
+            quiet_since: None,
             warm: false,
             refused: None,
             draining: false,
+            changed: None,
             lessons: Lessons::default(),
             told: Told::default(),
         };
@@ -97,6 +109,7 @@ impl Topic {
             version: watch::Sender::new(0),
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
+            pokes: watch::Sender::new(0),
             heartbeat: Arc::new(heartbeat),
         })
     }
@@ -108,6 +121,7 @@ impl Topic {
         let mut inner = self.lock();
         let forms = change.forms();
         let id = inner.log.append(change);
+        inner.changed = inner.health.last_success();
         self.metrics.published(forms, inner.log.held());
         drop(inner);
         self.wake();
@@ -153,6 +167,7 @@ impl Topic {
     /// Polling stopped, as it does when nobody listens: what is held can no longer pass for live.
     pub fn cooled(&self, now: Timestamp) {
         let mut inner = self.lock();
+        inner.polled = self.feed.poll.idle == Idle::Keep;
         inner.warm = false;
         inner.refused = None;
         inner.health.paused(now);
@@ -162,7 +177,9 @@ impl Topic {
 
     /// Polling begins again.
     pub fn resumed(&self, now: Timestamp) {
-        self.lock().health.resumed(now);
+        let mut inner = self.lock();
+        inner.polled = true;
+        inner.health.resumed(now);
     }
 
     /// The process is about to leave: every subscription ends, none begins.
@@ -180,6 +197,9 @@ impl Topic {
 
     pub(super) fn announce(&self, change: impl FnOnce(&mut Audience)) {
         self.audience.send_modify(change);
+        if self.audience.borrow().listening() == 0 {
+            self.lock().quiet_since = Some(Instant::now());
+        }
     }
 
     /// Places a subscriber, in the mode that it demands. Nothing published from now on can pass it
@@ -228,15 +248,34 @@ impl Topic {
         if inner.draining {
             return Some(Warmth::Draining);
         }
-        let empty = !inner.log.has_document();
-        let refusal = inner
-            .health
-            .ended()
-            .or(inner.refused)
-            .or_else(|| inner.health.denied().filter(|_| empty));
         inner
             .warm
-            .then(|| refusal.map_or(Warmth::Ready, Warmth::Denied))
+            .then(|| inner.denied().map_or(Warmth::Ready, Warmth::Denied))
+    }
+
+    /// The newest document and what is to be said of it, all of one moment.
+    pub fn newest(&self) -> Newest {
+        let mut inner = self.lock();
+        Newest {
+            document: inner.log.latest(),
+            changed: inner.changed,
+            last_success: inner.health.last_success(),
+            state: inner.health.state(),
+            reason: inner.health.reason().map(str::to_owned),
+            denied: inner.denied(),
+            draining: inner.draining,
+        }
+    }
+
+    /// Waits until there is a newer event than this one, or none will come.
+    pub async fn newer_than(&self, id: EventId) {
+        let mut version = self.version.subscribe();
+        let is_awaited = || {
+            let inner = self.lock();
+            let is_over = inner.draining || inner.health.ended().is_some();
+            !is_over && inner.log.newest_id() == Some(id)
+        };
+        while is_awaited() && version.changed().await.is_ok() {}
     }
 
     /// The refusal that ended this feed, if one did.
@@ -299,6 +338,31 @@ impl Topic {
         &self.heartbeat
     }
 
+    /// Asks for a poll that begins from now on. False if there will be none: nobody has listened for
+    /// `linger`, so that the feed is not polled.
+    pub fn poke(&self) -> bool {
+        self.metrics.poked();
+        let is_wanted = self.is_wanted();
+        if is_wanted {
+            self.pokes.send_modify(|pokes| *pokes += 1);
+        }
+        is_wanted
+    }
+
+    fn is_wanted(&self) -> bool {
+        let poll = &self.feed.poll;
+        let is_listened_to = self.audience.borrow().listening() > 0;
+        let inner = self.lock();
+        let lingers = |since: Instant| since.elapsed() < poll.linger;
+        inner.polled
+            && (poll.idle == Idle::Keep || is_listened_to || inner.quiet_since.is_some_and(lingers))
+    }
+
+    /// Follows what [`Self::poke`] asks for.
+    pub fn pokes(&self) -> watch::Receiver<u64> {
+        self.pokes.subscribe()
+    }
+
     /// Follows who listens.
     pub fn audience(&self) -> watch::Receiver<Audience> {
         self.audience.subscribe()
@@ -352,6 +416,14 @@ impl Topic {
 }
 
 impl Inner {
+    /// The refusal that newcomers are answered with: one that ended the feed, one with which
+    /// polling began, or the last where there is no document.
+    fn denied(&self) -> Option<Denial> {
+        let is_empty = !self.log.has_document();
+        let last = || self.health.denied().filter(|_| is_empty);
+        self.health.ended().or(self.refused).or_else(last)
+    }
+
     /// Sees to it that subscribers, who assume `live` until told otherwise, learn the state.
     /// True if there is something new to tell.
     fn renew_notice(&mut self) -> bool {

@@ -21,6 +21,7 @@ use crate::core::change::Change;
 use crate::core::document::{Document, Observation, Rejected};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
+use crate::core::poke;
 use crate::core::schedule::Schedule;
 use crate::hub::{Audience, Lessons, Topic};
 
@@ -42,6 +43,7 @@ pub struct Poller {
     /// Of the answer that `document` was read from.
     validators: Validators,
     audience: watch::Receiver<Audience>,
+    pokes: watch::Receiver<u64>,
     interest: Interest,
 }
 
@@ -75,6 +77,7 @@ impl Poller {
             noisy_places: 0,
             validators: Validators::default(),
             audience: topic.audience(),
+            pokes: topic.pokes(),
             interest: interest(feed),
             ask: Ask::of(&feed.request),
             topic,
@@ -93,6 +96,7 @@ impl Poller {
             tokio::select! {
                 () = sleep_until(first) => {}
                 _ = self.audience.wait_for(|audience| audience.listening() > 0) => {}
+                _ = self.pokes.changed() => {}
             }
         }
         loop {
@@ -114,6 +118,8 @@ impl Poller {
     async fn poll_while_wanted(&mut self) {
         loop {
             let started = self.clock.now();
+            // Whoever pokes from now on wants another poll than this one.
+            self.pokes.mark_unchanged();
             let succeeded = self.poll().await;
             self.topic.warmed();
             let next = self.next_poll(started, succeeded);
@@ -248,9 +254,11 @@ impl Poller {
         health.ends_at().map_or(next, |at| next.min(at.max(now)))
     }
 
-    /// Sleeps until the next poll, minding who listens and how long the upstream has been silent.
+    /// Sleeps until the next poll, minding who listens, who pokes, and how long the upstream has been
+    /// silent.
     async fn wait_until(&mut self, next: Timestamp) {
-        let next = self.clock.instant(next);
+        let ended = self.clock.now();
+        let mut next = self.clock.instant(next);
         loop {
             let down_at = self.topic.health().down_at();
             let wake = down_at.map_or(next, |at| self.clock.instant(at).min(next));
@@ -264,6 +272,11 @@ impl Poller {
                     }
                 }
                 _ = self.audience.changed() => self.note_audience(),
+                _ = self.pokes.changed() => {
+                    let failures = self.topic.health().failures();
+                    let earliest = poke::earliest(failures, ended, rand::random::<u64>());
+                    next = next.min(self.clock.instant(earliest));
+                }
             }
         }
     }

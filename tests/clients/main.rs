@@ -14,6 +14,7 @@ mod history;
 
 mod compressed;
 mod demo_page;
+mod fetch_event_source;
 mod graphql;
 mod http2;
 mod json_server;

@@ -137,6 +137,13 @@ impl Frame {
         self.piece(wire.coding).bytes(wire.framing)
     }
 
+    /// The data of the event, where the frame is one. Shared with the frame, never copied.
+    pub fn data(&self) -> Bytes {
+        let text = self.text.bytes(Framing::Bare);
+        let end = text.len() - "\n\n".len();
+        text.slice(end - self.data..end)
+    }
+
     /// What it adds to the checksum of a compressed response.
     pub fn sum(&self) -> Sum {
         self.zipped().sum
@@ -241,6 +248,14 @@ mod tests {
             frame.bytes(Wire::PLAIN),
             "id: 0000000000000001-7\nevent: patch\ndata: []\n\n"
         );
+    }
+
+    #[test]
+    fn the_data_of_an_event_is_part_of_its_text() {
+        let frame = Frame::event(Kind::Snapshot, &Names::default().snapshot, id(), b"[1,2]");
+        assert_eq!(frame.data(), "[1,2]");
+        let chunk = frame.bytes(Wire::CHUNKED);
+        assert!(chunk.as_ptr_range().contains(&frame.data().as_ptr()));
     }
 
     #[test]

@@ -115,6 +115,14 @@ impl Block {
     }
 }
 
+/// A whole file of this text (RFC 1952 section 2.2).
+pub fn file(text: &[u8]) -> Vec<u8> {
+    let block = Block::independent(text);
+    let mut sum = Checksum::default();
+    sum.add(block.sum);
+    [&HEADER[..], &block.bytes, &sum.trailer()].concat()
+}
+
 /// The text as it is, in blocks of its own.
 fn stored(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + 5);

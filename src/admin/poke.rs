@@ -1,0 +1,142 @@
+//! `POST /api/poll`: whoever knows that something changed has it polled now.
+//!
+//! Promises that a page in somebody's browser cannot do so: the private listener asks nobody who
+//! they are.
+
+use http::{HeaderMap, Method, StatusCode, header};
+use pingora::http::RequestHeader;
+use serde::Serialize;
+use url::{Host, Url};
+
+use crate::hub::{Hub, Topic};
+
+/// Where it is asked for.
+pub(super) const PATH: &str = "/api/poll";
+
+const USAGE: &str = "name what to poll: ?path= with the public path of one document, or ?feed= \
+                     with the path of a feed as it is configured";
+
+/// What became of it: a status, and JSON or a text.
+pub(super) enum Outcome {
+    Poked(String),
+    Refused(StatusCode, &'static str),
+}
+
+#[derive(Serialize)]
+struct One<'a> {
+    path: &'a str,
+    polled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct All<'a> {
+    feed: &'a str,
+    polled: usize,
+    asleep: usize,
+}
+
+/// Pokes what the request names.
+pub(super) fn answer(hub: &Hub, request: &RequestHeader) -> Outcome {
+    if request.method != Method::POST {
+        return Outcome::Refused(StatusCode::METHOD_NOT_ALLOWED, "only POST");
+    }
+    if !is_from_here(&request.headers) {
+        let why = "pages of other origins may not ask for this";
+        return Outcome::Refused(StatusCode::FORBIDDEN, why);
+    }
+    let query = request.uri.query().unwrap_or_default();
+    let named: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+    let [(name, value)] = named.as_slice() else {
+        return Outcome::Refused(StatusCode::BAD_REQUEST, USAGE);
+    };
+    match &**name {
+        "path" => one(hub, value),
+        "feed" => all(hub, value),
+        _ => Outcome::Refused(StatusCode::BAD_REQUEST, USAGE),
+    }
+}
+
+fn one(hub: &Hub, path: &str) -> Outcome {
+    let Some(topic) = hub.topic(path) else {
+        return Outcome::Refused(StatusCode::NOT_FOUND, "no feed has this path");
+    };
+    let polled = topic.poke();
+    told(&One {
+        path,
+        polled,
+        why: (!polled).then_some("nobody listens"),
+    })
+}
+
+fn all(hub: &Hub, feed: &str) -> Outcome {
+    let topics: Vec<&Topic> = hub
+        .topics()
+        .map(AsRef::as_ref)
+        .filter(|topic| topic.feed().path == feed)
+        .collect();
+    if topics.is_empty() {
+        return Outcome::Refused(StatusCode::NOT_FOUND, "no feed has this path");
+    }
+    let polled = topics.iter().filter(|topic| topic.poke()).count();
+    told(&All {
+        feed,
+        polled,
+        asleep: topics.len() - polled,
+    })
+}
+
+fn told(what: &impl Serialize) -> Outcome {
+    let text = serde_json::to_string(what).expect("invariant: names and numbers can be written");
+    Outcome::Poked(text + "\n")
+}
+
+/// Whether no page of another origin sends this (WHATWG Fetch section 3.2, Fetch Metadata section
+/// 2.4). A name that leads to this address proves nothing, since anybody's may; so a page's own host
+/// must be an address or `localhost`.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        return false;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return true;
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let url = origin.to_str().ok().and_then(|text| Url::parse(text).ok());
+    let (Some(url), Some(host)) = (url, host) else {
+        return false;
+    };
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        None => false,
+    };
+    is_local && url.authority() == host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_page_of_this_very_address_is_from_here() {
+        let check = |host: &'static str, origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            is_from_here(&headers)
+        };
+        assert!(check("127.0.0.1:9091", "http://127.0.0.1:9091"));
+        assert!(check("[::1]:9091", "http://[::1]:9091"));
+        assert!(check("localhost:9091", "http://localhost:9091"));
+        assert!(!check("127.0.0.1:9091", "http://127.0.0.1:8080"));
+        assert!(!check("127.0.0.1:9091", "null"));
+        // A name of an attacker's that resolves to loopback.
+        assert!(!check("evil.example:9091", "http://evil.example:9091"));
+        assert!(is_from_here(&HeaderMap::new()));
+    }
+}
