@@ -1,15 +1,16 @@
 //! Feeds as they are written in a configuration: what is polled, and how often.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::deliver::deliver;
 use super::events::events;
-use super::headers::{Sent, credentials, headers, overlay};
+use super::headers::{Sent, headers, overlay};
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
+use super::parameters::{parameters, refuse_keep};
 use super::section::Section;
 use super::sheet::Node;
+use super::template::{self, Template};
 use super::upstream::Upstreams;
 use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
 use crate::core::document::View;
@@ -18,7 +19,7 @@ use crate::core::json::{Pattern, Pointer, PointerError};
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
-    let mut paths = HashSet::new();
+    let mut paths = Paths::default();
     let items = top.find("feeds").map_or_else(Vec::new, |node| node.items());
     items
         .iter()
@@ -26,15 +27,25 @@ pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Fee
         .collect()
 }
 
-fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>) -> Feed {
+/// The paths of earlier feeds: those of which each is for other requests, by their captures.
+type Paths = matchit::Router<()>;
+
+fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let section = item.section(&FEED);
-    let path = path(&section, paths);
+    let (path, captures) = path(&section, paths);
     let upstream = upstreams.refer(&section);
-    let request = request(&section.section("request", &REQUEST), &upstream, &path);
-    share(&section, &request);
+    let request_section = section.section("request", &REQUEST);
+    let request = request(&request_section, &upstream, &path, &captures);
+    let parameters = parameters(&section, &request_section, captures, &request);
     let events = events(&section.section("events", &EVENTS));
+    let poll_section = section.section("poll", &POLL);
+    let poll = poll(&poll_section);
+    if parameters.is_some() {
+        refuse_keep(&poll_section, &poll);
+    }
     Feed {
-        poll: poll(&section.section("poll", &POLL)),
+        poll,
+        parameters,
         document: document(&section.section("document", &DOCUMENT), &events),
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
         path,
@@ -44,27 +55,50 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
     }
 }
 
-fn path(section: &Section<'_>, paths: &mut HashSet<String>) -> String {
+/// The public path, and the names of its captures.
+fn path(section: &Section<'_>, paths: &mut Paths) -> (String, Vec<String>) {
+    let stand_in = ("/".to_owned(), Vec::new());
     let Some(node) = section.require("path", "write the public path, such as \"/orders\"") else {
-        return "/".to_owned();
+        return stand_in;
     };
-    let Some((path, scalar)) = node.path() else {
-        return "/".to_owned();
+    let Some((path, scalar)) = node.path_with_captures() else {
+        return stand_in;
     };
-    if !paths.insert(path.clone()) {
-        node.problem(
-            format!("an earlier feed has the path {}", scalar.shown()),
-            "give each feed a path of its own",
-        );
+    let captures = match template::captures(&path) {
+        Ok(captures) => captures,
+        Err(what) => {
+            node.problem(
+                format!("{} {what}", scalar.shown()),
+                "write captures as whole segments, as in \"/orders/{id}\", with names of a-z, 0-9 and _",
+            );
+            return stand_in;
+        }
+    };
+    if paths.insert(path.clone(), ()).is_err() {
+        let what = match captures.is_empty() {
+            true => format!("an earlier feed has the path {}", scalar.shown()),
+            false => format!("an earlier feed is for the same requests as {}", scalar.shown()),
+        };
+        node.problem(what, "give each feed a path of its own");
     }
-    path
+    (path, captures)
 }
 
-fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequest {
-    let path = section.find("path").and_then(|node| node.path());
+fn request(
+    section: &Section<'_>,
+    upstream: &Upstream,
+    public: &str,
+    captures: &[String],
+) -> PollRequest {
+    let node = section.find("path");
+    let path = node.and_then(|node| template::path(&node, captures));
     let (path, shown) = match path {
         Some((path, scalar)) => (path, scalar.written),
-        None => (public.to_owned(), public.to_owned()),
+        // Its captures are its own, so that they are known.
+        None => (
+            Template::of_path(public, captures).unwrap_or_else(|_| Template::plain(public.to_owned())),
+            public.to_owned(),
+        ),
     };
     let mut query = Vec::new();
     for (name, node) in section
@@ -75,47 +109,20 @@ fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequ
             serde_yaml::Value::Sequence(_) => node.items(),
             _ => vec![node],
         };
-        for scalar in values.iter().filter_map(Node::scalar) {
-            query.push((name.clone(), scalar.text));
+        for value in values.iter().filter_map(|node| template::value(node, captures)) {
+            query.push((name.clone(), value));
         }
     }
+    let named: Vec<String> = captures.iter().map(|name| format!("{{{name}}}")).collect();
+    let pairs: Vec<(String, String)> = query
+        .iter()
+        .map(|(name, value): &(String, Template)| (name.clone(), value.text(&named)))
+        .collect();
     PollRequest {
-        url: upstream.url.below(&path, &shown, &query),
+        url: upstream.url.below(&path.path(&named), &shown, &pairs),
+        path,
+        query,
         headers: overlay(&upstream.headers, headers(section, Sent::WithPolls)),
-    }
-}
-
-/// Checks the only sharing there is, and warns where it shows a secret's view to everyone.
-fn share(section: &Section<'_>, request: &PollRequest) {
-    let node = section.find("share");
-    if let Some(node) = &node {
-        let later = |text: &str| text == "per_credential";
-        match node.value() {
-            serde_yaml::Value::Mapping(entries)
-                if entries.keys().filter_map(|key| key.as_str()).any(later) =>
-            {
-                node.problem("`per_credential` is not supported yet", "write `everyone`");
-            }
-            _ => match node.text() {
-                Some(scalar) if later(&scalar.text) => {
-                    node.problem("`per_credential` is not supported yet", "write `everyone`");
-                }
-                Some(scalar) if scalar.text != "everyone" => {
-                    node.problem(
-                        format!("{} is no way of sharing", scalar.shown()),
-                        "write `everyone`",
-                    );
-                }
-                _ => {}
-            },
-        }
-    }
-    let names = credentials(&request.headers);
-    if !names.is_empty() {
-        node.as_ref().unwrap_or(&section.node).warning(
-            format!("polls carry credentials ({}), and everyone who can reach the feed sees what they may see", names.join(", ")),
-            "make sure that the document is meant for every client",
-        );
     }
 }
 

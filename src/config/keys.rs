@@ -31,13 +31,18 @@ sections! {
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":
-        ["subscribers", "subscribers_per_client", "accepts_per_second"] later [];
+        ["subscribers", "subscribers_per_client", "accepts_per_second", "topics"] later [];
     ADMIN at "admin": ["listen"] later [];
     UPSTREAM at "upstreams.NAME": ["url", "headers"]
         later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
     FEED at "feeds[]":
-        ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
-    REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
+        [
+            "path", "upstream", "request", "poll", "document", "events", "deliver", "share", "topics"
+        ] later [];
+    SHARE at "feeds[].share": ["per_credential"] later [];
+    REQUEST at "feeds[].request": ["path", "query", "headers", "forward_query", "client_body"]
+        later ["method", "body"];
+    CLIENT_BODY at "feeds[].request.client_body": ["max_bytes"] later [];
     POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
         later ["min_interval", "max_interval"];
     DOCUMENT at "feeds[].document": ["select", "ignore", "key", "items", "max_bytes"] later [];

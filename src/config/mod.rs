@@ -7,9 +7,10 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `feed`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `feed`, `parameters`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
+//! | `template` | paths with captures, and where these are put in |
 //! | `pem` | a certificate and its key |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
@@ -25,6 +26,7 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod parameters;
 mod pem;
 mod place;
 mod problem;
@@ -32,6 +34,7 @@ mod resolve;
 mod scalar;
 mod section;
 mod sheet;
+mod template;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -42,6 +45,7 @@ pub use expand::{Surroundings, System};
 pub use ignore::ignore_line;
 pub use pem::{KeyPair, PemError};
 pub use problem::{LoadError, Problem, Problems, Warning};
+pub use template::Template;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -124,7 +128,7 @@ pub struct Tls {
 }
 
 /// How many may be served at once, and come in a second; any number where there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Subscribers of all feeds together; at least one.
     pub subscribers: Option<usize>,
@@ -133,6 +137,20 @@ pub struct Limits {
     /// New connections accepted in a second, all listeners together; the others wait in the
     /// system's backlog.
     pub accepts_per_second: Option<u32>,
+    /// Topics on demand, of all feeds together; at least one.
+    pub topics: usize,
+}
+
+impl Default for Limits {
+    /// What holds where nothing is said.
+    fn default() -> Self {
+        Self {
+            subscribers: None,
+            subscribers_per_client: None,
+            accepts_per_second: None,
+            topics: 10_000,
+        }
+    }
 }
 
 /// The private listener.
@@ -165,12 +183,14 @@ impl Upstream {
 /// One configured event stream.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    /// Public path, exact.
+    /// Public path, exact but for its captures, each a whole segment `{name}`.
     pub path: String,
     /// What is polled.
     pub upstream: Arc<Upstream>,
     /// How it is asked.
     pub request: PollRequest,
+    /// What of a client's request makes a topic of its own; `None` if all clients share one.
+    pub parameters: Option<Parameters>,
     /// How often it is asked.
     pub poll: Poll,
     /// What of the answer counts.
@@ -184,10 +204,30 @@ pub struct Feed {
 /// One poll's request, a GET.
 #[derive(Clone, Debug)]
 pub struct PollRequest {
-    /// Upstream, path and query.
+    /// Upstream, path and query, to be shown; captures stand there by name.
     pub url: Endpoint,
+    /// Percent-encoded, below the upstream's.
+    pub path: Template,
+    /// Names and values, in the order in which they are sent.
+    pub query: Vec<(String, Template)>,
     /// The upstream's headers overlaid with the feed's. Values are marked sensitive.
     pub headers: HeaderMap,
+}
+
+/// What of a client's request makes a topic of its own.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// The names of the captures in the feed's path, in order; distinct.
+    pub captures: Vec<String>,
+    /// Query parameters that go upstream, after the configured ones; distinct.
+    pub forward_query: Vec<String>,
+    /// The longest JSON body that a client may POST to have polls sent with it, in bytes; none may
+    /// if `None`.
+    pub client_body: Option<usize>,
+    /// Headers that polls take from the clients they are made for, and from them alone; distinct.
+    pub credentials: Vec<HeaderName>,
+    /// How many topics there may be at once; at least one.
+    pub topics: usize,
 }
 
 /// The schedule of one feed.

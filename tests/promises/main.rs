@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod broken;
+mod captures;
 mod certificates;
 mod cold;
 mod command_line;
