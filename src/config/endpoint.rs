@@ -20,7 +20,7 @@ impl Endpoint {
     }
 
     /// The same place below, at `path`, of which `shown` may be printed, with this query.
-    pub(super) fn below(&self, path: &str, shown: &str, query: &[(String, String)]) -> Self {
+    pub(crate) fn below(&self, path: &str, shown: &str, query: &[(String, String)]) -> Self {
         let mut url = self.url.clone();
         // Escapes only what cannot stand in a path; what is percent-encoded already stays.
         url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));

@@ -36,7 +36,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let upstream = upstreams.refer(&section);
     let request_section = section.section("request", &REQUEST);
     let request = request(&request_section, &upstream, &path, &captures);
-    let parameters = parameters(&section, &request_section, captures, &request);
+    let parameters = parameters(&section, &request_section, (&path, captures), &request);
     let events = events(&section.section("events", &EVENTS));
     let poll_section = section.section("poll", &POLL);
     let poll = poll(&poll_section);
@@ -94,11 +94,7 @@ fn request(
     let path = node.and_then(|node| template::path(&node, captures));
     let (path, shown) = match path {
         Some((path, scalar)) => (path, scalar.written),
-        // Its captures are its own, so that they are known.
-        None => (
-            Template::of_path(public, captures).unwrap_or_else(|_| Template::plain(public.to_owned())),
-            public.to_owned(),
-        ),
+        None => (Template::own_path(public, captures), public.to_owned()),
     };
     let mut query = Vec::new();
     for (name, node) in section

@@ -217,7 +217,9 @@ pub struct PollRequest {
 /// What of a client's request makes a topic of its own.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    /// The names of the captures in the feed's path, in order; distinct.
+    /// The feed's own path.
+    pub path: Template,
+    /// The names of the captures in it, in order; distinct.
     pub captures: Vec<String>,
     /// Query parameters that go upstream, after the configured ones; distinct.
     pub forward_query: Vec<String>,

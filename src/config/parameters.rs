@@ -7,7 +7,7 @@ use super::headers::{Sent, credentials, refusal};
 use super::keys::{CLIENT_BODY, SHARE};
 use super::section::Section;
 use super::sheet::Node;
-use super::template::listed;
+use super::template::{Template, listed};
 use super::{Idle, Parameters, Poll, PollRequest};
 
 /// How many topics one feed may have at once, unless it says otherwise.
@@ -24,10 +24,11 @@ const OURS: [&str; 2] = ["mode", "last_event_id"];
 pub(super) fn parameters(
     feed: &Section<'_>,
     request_section: &Section<'_>,
-    captures: Vec<String>,
+    (path, captures): (&str, Vec<String>),
     request: &PollRequest,
 ) -> Option<Parameters> {
     let parameters = Parameters {
+        path: Template::own_path(path, &captures),
         forward_query: forward_query(request_section, request),
         client_body: client_body(request_section),
         credentials: share(feed, request),

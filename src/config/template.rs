@@ -79,6 +79,11 @@ impl Template {
         Self(vec![Piece::Plain(text)])
     }
 
+    /// The path in which these captures were found.
+    pub(super) fn own_path(path: &str, names: &[String]) -> Self {
+        Self::of_path(path, names).unwrap_or_else(|_| Self::plain(path.to_owned()))
+    }
+
     /// Reads a path, in which braces have no other use.
     pub(super) fn of_path(text: &str, names: &[String]) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();

@@ -5,6 +5,7 @@
 //! and never keeps a subscriber's request alive: the response is detached and the writers own it.
 
 mod admission;
+mod asked;
 mod client;
 mod cors;
 mod detach;
@@ -40,7 +41,7 @@ use seats::Seats;
 use writer::Writers;
 
 use crate::config::Config;
-use crate::hub::Hub;
+use crate::hub::{Hub, Place};
 use crate::listen::{Connection, KEEPALIVE, Request};
 
 /// How long a client may take to read a small answer of our own.
@@ -143,15 +144,14 @@ impl ProxyHttp for Gateway {
             problem::answer(session, 431, detail, &[]).await?;
             return Ok(true);
         }
-        let path = session.req_header().uri.path();
-        let feed = self.hub.topic(path).cloned();
-        if let Some(topic) = &feed {
+        let place = self.hub.at(session.req_header().uri.path());
+        if let Some(place) = &place {
             let request = session.req_header();
-            if negotiate::is_subscription(request) {
-                self.subscribe(topic, session, ctx.request.take()).await?;
+            if negotiate::is_subscription(place.feed(), request) {
+                self.subscribe(place, session, ctx.request.take()).await?;
                 return Ok(true);
             }
-            if let Some(answer) = cors::preflight(&topic.feed().deliver.cors, request) {
+            if let Some(answer) = cors::preflight(place.feed(), request) {
                 session
                     .write_response_header(Box::new(answer?), true)
                     .await?;
@@ -161,7 +161,7 @@ impl ProxyHttp for Gateway {
         let path = session.req_header().uri.path();
         ctx.destination = self
             .routes
-            .destination(path, feed.as_ref().map(|topic| topic.feed()));
+            .destination(path, place.as_ref().map(Place::feed));
         if ctx.destination.is_none() {
             let detail = "no feed and no proxy entry has this path";
             problem::answer(session, 404, detail, &[]).await?;

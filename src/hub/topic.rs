@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::common::Common;
 use super::demand::{Audience, Demand};
 use super::followers::{Followers, Following};
-use super::metrics::FeedMetrics;
-use super::report::{Lessons, Report, Told};
+use super::key::{Key, Particulars};
+use super::metrics::{FeedMetrics, Shares};
+use super::report::{Lessons, Report};
 use super::subscription::{Due, Subscription, Then};
+use super::target::{self, Target};
 use crate::config::Feed;
 use crate::core::change::Change;
 use crate::core::cursor::{Cursor, Losses, Notice};
@@ -29,8 +32,14 @@ const MAX_BYTES_DUE: usize = 64 << 10;
 /// One topic. Its poller tells it what polls brought; subscriptions read it.
 #[derive(Debug)]
 pub struct Topic {
-    feed: Arc<Feed>,
-    metrics: FeedMetrics,
+    common: Arc<Common>,
+    /// Its place among the feed's topics; none where there is one only.
+    key: Option<Arc<Key>>,
+    /// What clients ask for to get it: path and forwarded query. Nothing of it is secret.
+    name: String,
+    target: Target,
+    epoch: Epoch,
+    made: Timestamp,
     /// A std mutex: held for a few field accesses or one encoding, never across an await.
     inner: Mutex<Inner>,
     /// Counts every change of `inner`; whoever waits for the first poll waits on it.
@@ -39,8 +48,6 @@ pub struct Topic {
     followers: Followers,
     /// Who listens.
     audience: watch::Sender<Audience>,
-    /// Shared by all subscribers.
-    heartbeat: Arc<Frame>,
 }
 
 #[derive(Debug)]
@@ -55,7 +62,7 @@ struct Inner {
     refused: Option<Denial>,
     draining: bool,
     lessons: Lessons,
-    told: Told,
+    shares: Shares,
 }
 
 /// What a new subscriber finds.
@@ -70,15 +77,36 @@ pub enum Warmth {
 }
 
 impl Topic {
-    /// A topic that was never polled. `epoch` must be fresh.
-    pub fn new(feed: Arc<Feed>, epoch: Epoch, metrics: FeedMetrics, now: Timestamp) -> Arc<Self> {
+    /// The only topic of its feed, never polled yet. `epoch` must be fresh.
+    pub fn new(common: Arc<Common>, epoch: Epoch, now: Timestamp) -> Arc<Self> {
+        Self::with(common, None, &Particulars::default(), epoch, now)
+    }
+
+    /// The topic of its feed for these particulars, never polled yet. `epoch` must be fresh.
+    pub(super) fn on_demand(
+        common: Arc<Common>,
+        key: Arc<Key>,
+        particulars: &Particulars,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Arc<Self> {
+        Self::with(common, Some(key), particulars, epoch, now)
+    }
+
+    fn with(
+        common: Arc<Common>,
+        key: Option<Arc<Key>>,
+        particulars: &Particulars,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Arc<Self> {
+        let feed = common.feed();
         let log = Log::new(epoch, feed.events.names.clone(), feed.events.history);
-        let health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
-        let heartbeat = match &feed.deliver.heartbeat.event {
-            Some(name) => Frame::event(Kind::Heartbeat, name, None, b"{}"),
-            None => Frame::comment(),
-        };
-        metrics.paused();
+        let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
+        let parameters = feed.parameters.as_ref();
+        if parameters.is_some_and(|parameters| !parameters.credentials.is_empty()) {
+            health = health.of_one_client();
+        }
         let mut inner = Inner {
             log,
             health,
@@ -87,17 +115,20 @@ impl Topic {
             refused: None,
             draining: false,
             lessons: Lessons::default(),
-            told: Told::default(),
+            shares: Shares::new(Arc::clone(common.metrics())),
         };
         inner.renew_notice();
         Arc::new(Self {
-            feed,
-            metrics,
+            name: target::name(feed, particulars),
+            target: Target::new(feed, particulars),
+            common,
+            key,
+            epoch,
+            made: now,
             inner: Mutex::new(inner),
             version: watch::Sender::new(0),
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
-            heartbeat: Arc::new(heartbeat),
         })
     }
 
@@ -108,7 +139,9 @@ impl Topic {
         let mut inner = self.lock();
         let forms = change.forms();
         let id = inner.log.append(change);
-        self.metrics.published(forms, inner.log.held());
+        self.metrics().published(forms);
+        let held = inner.log.held();
+        inner.shares.holds(held);
         drop(inner);
         self.wake();
         id
@@ -133,9 +166,8 @@ impl Topic {
     /// Takes in what the documents taught so far. Returns the noise that was never told before in
     /// this process.
     pub fn learnt(&self, lessons: Lessons) -> Vec<Pattern> {
-        let mut inner = self.lock();
-        let new = inner.told.first(&lessons.noise);
-        inner.lessons = lessons;
+        let new = self.common.first(&lessons.noise);
+        self.lock().lessons = lessons;
         new
     }
 
@@ -157,7 +189,7 @@ impl Topic {
         inner.refused = None;
         inner.health.paused(now);
         inner.renew_notice();
-        self.metrics.paused();
+        inner.shares.paused();
     }
 
     /// Polling begins again.
@@ -191,7 +223,7 @@ impl Topic {
         last_id: Option<&[u8]>,
     ) -> Subscription {
         let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), coding, last_id);
-        self.metrics.opened(opening);
+        self.metrics().opened(opening);
         Subscription::new(demand, cursor)
     }
 
@@ -286,17 +318,65 @@ impl Topic {
 
     /// The configuration that this topic follows.
     pub fn feed(&self) -> &Arc<Feed> {
-        &self.feed
+        self.common.feed()
+    }
+
+    /// What is sent upstream for it.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What clients ask for to get it: the path, and the forwarded query if there is one. Topics
+    /// that differ in what is not shown have the same.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it exists for those only who demand it, and is dropped after the last.
+    pub fn is_on_demand(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// What spreads the polls of many topics over time: the path of one that stands for ever, so
+    /// that its place stays, and what no other has for one on demand.
+    pub fn offset_key(&self) -> String {
+        match self.key {
+            Some(_) => self.epoch.to_string(),
+            None => self.feed().path.clone(),
+        }
+    }
+
+    /// When it was made.
+    pub fn made(&self) -> Timestamp {
+        self.made
+    }
+
+    pub(super) fn key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    /// Whether somebody listens.
+    pub(super) fn is_demanded(&self) -> bool {
+        self.audience.borrow().listening() > 0
+    }
+
+    /// Whether a poll ever brought a document.
+    pub(super) fn has_document(&self) -> bool {
+        self.lock().log.has_document()
     }
 
     /// What is counted for this topic's feed.
     pub fn metrics(&self) -> &FeedMetrics {
-        &self.metrics
+        self.common.metrics()
     }
 
     /// The sign of life that all of its subscribers share.
     pub fn heartbeat(&self) -> &Arc<Frame> {
-        &self.heartbeat
+        self.common.heartbeat()
     }
 
     /// Follows who listens.
@@ -330,7 +410,7 @@ impl Topic {
         let state = inner.health.state();
         let is_news = inner.renew_notice() || inner.health.ended() != ended;
         let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
-        self.metrics.state(state, last_success);
+        inner.shares.state(state, last_success);
         drop(inner);
         // Most polls change nothing, and nobody is woken for them.
         if is_news {

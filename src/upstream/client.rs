@@ -7,8 +7,8 @@ use http::header::{ACCEPT, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Url, redirect};
 
-use crate::config::PollRequest;
 use crate::core::health::Denial;
+use crate::hub::Target;
 
 /// Redirects that a poll follows, all within the origin it asked.
 const MAX_REDIRECTS: usize = 5;
@@ -141,25 +141,36 @@ impl Client {
     /// body or an expected 304.
     pub(super) async fn poll(
         &self,
-        request: &PollRequest,
+        target: &Target,
         known: &Validators,
         timeout: Duration,
         max_bytes: usize,
     ) -> Reply {
-        tokio::time::timeout(timeout, self.exchange(request, known, max_bytes))
+        tokio::time::timeout(timeout, self.exchange(target, known, max_bytes))
             .await
             .unwrap_or_else(|_| PollError::Timeout(timeout).into())
     }
 
-    async fn exchange(&self, request: &PollRequest, known: &Validators, max_bytes: usize) -> Reply {
+    async fn exchange(&self, target: &Target, known: &Validators, max_bytes: usize) -> Reply {
         let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
-        for (name, value) in &request.headers {
-            headers.insert(name, value.clone());
+        for name in target.headers.keys() {
+            headers.remove(name);
         }
-        known.condition(&mut headers);
+        for (name, value) in &target.headers {
+            headers.append(name, value.clone());
+        }
+        // Only what is safe can be made conditional so (RFC 9110 section 13.1.2).
+        if target.body.is_none() {
+            known.condition(&mut headers);
+        }
         let conditional =
             headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
-        let asked = self.http.get(Url::clone(&request.url)).headers(headers);
+        let url = Url::clone(&target.url);
+        let asked = match &target.body {
+            None => self.http.get(url),
+            Some(body) => self.http.post(url).body(body.clone()),
+        };
+        let asked = asked.headers(headers);
         let mut response = match asked.send().await {
             Ok(response) => response,
             Err(error) => {

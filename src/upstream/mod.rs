@@ -14,4 +14,4 @@ pub use client::{Client, ClientError};
 pub(crate) use client::{UNTRUSTED, root_cause};
 pub use metrics::{Metrics, PollMetrics};
 pub use poller::Poller;
-pub use supervise::supervise;
+pub use supervise::{supervise, supervise_demanded};

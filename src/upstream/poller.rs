@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::client::{Answer, Client, PollError, Validators};
 use super::interest::Interest;
@@ -61,7 +61,7 @@ impl Poller {
     ) -> Self {
         let feed = topic.feed();
         Self {
-            schedule: Schedule::new(feed.poll.interval, &feed.path),
+            schedule: Schedule::new(feed.poll.interval, &topic.offset_key()),
             document: Document::new(feed.document.view.clone()),
             document_bytes: 0,
             noisy_places: 0,
@@ -169,7 +169,7 @@ impl Poller {
         let reply = self
             .client
             .poll(
-                &feed.request,
+                self.topic.target(),
                 &self.validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
@@ -272,6 +272,11 @@ impl Poller {
     fn log_state(&self) {
         let feed = &self.feed().path;
         let health = self.topic.health();
+        if self.topic.is_on_demand() {
+            // Clients say which there are; a line for each would be theirs to write.
+            let state = health.state().name();
+            return debug!(feed, state, reason = health.reason(), "a topic's state");
+        }
         match health.reason() {
             None => info!(feed, state = health.state().name(), "feed is live"),
             Some(reason) => warn!(

@@ -1,0 +1,75 @@
+//! What is sent upstream for one topic.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use url::form_urlencoded;
+
+use super::key::Particulars;
+use crate::config::{Endpoint, Feed};
+
+/// The request of one topic's polls, made once. Neither its body nor its query is shown, and its
+/// headers are marked sensitive.
+#[derive(Clone)]
+pub struct Target {
+    /// Upstream, path and query.
+    pub url: Endpoint,
+    /// All that are sent, but for those of the exchange itself.
+    pub headers: HeaderMap,
+    /// What is posted; a GET without.
+    pub body: Option<Bytes>,
+}
+
+impl Target {
+    /// The feed's request with the particulars of one topic put in: captures into path and query,
+    /// each encoded anew; then the forwarded query; credentials in the place of configured headers
+    /// of the same name.
+    pub(super) fn new(feed: &Feed, particulars: &Particulars) -> Self {
+        let captures = &particulars.captures;
+        let request = &feed.request;
+        let mut query: Vec<_> = request
+            .query
+            .iter()
+            .map(|(name, value)| (name.clone(), value.text(captures)))
+            .collect();
+        query.extend(particulars.query.iter().cloned());
+        let path = request.path.path(captures);
+        let mut headers = request.headers.clone();
+        if let Some(parameters) = &feed.parameters {
+            let names = &parameters.credentials;
+            particulars.credentials.overlay(names, &mut headers);
+        }
+        if particulars.body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            headers.insert(header::CONTENT_TYPE, json);
+        }
+        Self {
+            url: feed.upstream.url.below(&path, &path, &query),
+            headers,
+            body: particulars.body.clone(),
+        }
+    }
+}
+
+/// What a client asks for to get the topic with these particulars: the feed's path with its
+/// captures put in, and the forwarded query.
+pub(super) fn name(feed: &Feed, particulars: &Particulars) -> String {
+    let Some(parameters) = &feed.parameters else {
+        return feed.path.clone();
+    };
+    let mut name = parameters.path.path(&particulars.captures);
+    if !particulars.query.is_empty() {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&particulars.query);
+        name.push('?');
+        name.push_str(&query.finish());
+    }
+    name
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").finish_non_exhaustive()
+    }
+}
