@@ -128,7 +128,7 @@ fn client_body(section: &Section<'_>) -> Option<usize> {
 /// Reads with whom a topic is shared: the names of the headers in which its clients agree. Warns
 /// where that shows a secret's view to everyone, or hides it from everyone.
 fn share(feed: &Section<'_>, request: &PollRequest) -> Vec<HeaderName> {
-    const REMEDY: &str = "write `everyone`, or `{per_credential: [authorization]}`";
+    const REMEDY: &str = "write `everyone`, or a mapping, as in `{per_credential: [authorization]}`";
     let node = feed.find("share");
     let named = match &node {
         None => Vec::new(),
