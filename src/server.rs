@@ -250,7 +250,13 @@ fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, Start
     let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
     let make = move |topic: &Arc<Topic>| {
         let metrics = metrics.feed(&topic.feed().path);
-        Poller::new(topic.clone(), client.clone(), backplane.clone(), clock, metrics)
+        Poller::new(
+            topic.clone(),
+            client.clone(),
+            backplane.clone(),
+            clock,
+            metrics,
+        )
     };
     for topic in hub.standing() {
         let (make, watched) = (make.clone(), topic.clone());

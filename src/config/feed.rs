@@ -77,7 +77,10 @@ fn path(section: &Section<'_>, paths: &mut Paths) -> (String, Vec<String>) {
     if paths.insert(path.clone(), ()).is_err() {
         let what = match captures.is_empty() {
             true => format!("an earlier feed has the path {}", scalar.shown()),
-            false => format!("an earlier feed is for the same requests as {}", scalar.shown()),
+            false => format!(
+                "an earlier feed is for the same requests as {}",
+                scalar.shown()
+            ),
         };
         node.problem(what, "give each feed a path of its own");
     }
@@ -105,7 +108,10 @@ fn request(
             serde_yaml::Value::Sequence(_) => node.items(),
             _ => vec![node],
         };
-        for value in values.iter().filter_map(|node| template::value(node, captures)) {
+        for value in values
+            .iter()
+            .filter_map(|node| template::value(node, captures))
+        {
             query.push((name.clone(), value));
         }
     }

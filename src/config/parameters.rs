@@ -121,21 +121,27 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
 
 fn client_body(section: &Section<'_>) -> Option<usize> {
     let section = section.find("client_body")?.section(&CLIENT_BODY);
-    let size = section.find("max_bytes").and_then(|node| node.size(1..=1 << 20));
+    let size = section
+        .find("max_bytes")
+        .and_then(|node| node.size(1..=1 << 20));
     Some(size.unwrap_or(BODY))
 }
 
 /// Reads with whom a topic is shared: the names of the headers in which its clients agree. Warns
 /// where that shows a secret's view to everyone, or hides it from everyone.
 fn share(feed: &Section<'_>, request: &PollRequest) -> Vec<HeaderName> {
-    const REMEDY: &str = "write `everyone`, or a mapping, as in `{per_credential: [authorization]}`";
+    const REMEDY: &str =
+        "write `everyone`, or a mapping, as in `{per_credential: [authorization]}`";
     let node = feed.find("share");
     let named = match &node {
         None => Vec::new(),
         Some(node) => match node.value() {
             Value::Mapping(_) => {
                 let section = node.section(&SHARE);
-                let names = section.require("per_credential", "list the headers, such as [authorization]");
+                let names = section.require(
+                    "per_credential",
+                    "list the headers, such as [authorization]",
+                );
                 return names.map_or_else(Vec::new, |node| per_credential(&node, request));
             }
             _ => {
@@ -160,7 +166,10 @@ fn per_credential(node: &Node<'_>, request: &PollRequest) -> Vec<HeaderName> {
     let mut names: Vec<HeaderName> = Vec::new();
     let items = node.items();
     if items.is_empty() && matches!(node.value(), Value::Sequence(_)) {
-        node.problem("there is no header in the list", "write one, such as `authorization`");
+        node.problem(
+            "there is no header in the list",
+            "write one, such as `authorization`",
+        );
     }
     for item in &items {
         let Some(scalar) = item.text() else {
@@ -176,7 +185,10 @@ fn per_credential(node: &Node<'_>, request: &PollRequest) -> Vec<HeaderName> {
         if let Some((what, remedy)) = refusal(&name, Sent::WithPolls).or_else(|| set_by_us(&name)) {
             item.problem(what, remedy);
         } else if names.contains(&name) {
-            item.problem("the header is listed twice", "header names ignore case; keep one");
+            item.problem(
+                "the header is listed twice",
+                "header names ignore case; keep one",
+            );
         } else {
             if request.headers.contains_key(&name) {
                 item.warning(
@@ -203,6 +215,8 @@ fn set_by_us(name: &HeaderName) -> Option<(&'static str, &'static str)> {
         header::USER_AGENT,
         HeaderName::from_static("last-event-id"),
     ];
-    SET.contains(name)
-        .then_some(("this header says nothing of who asks, and polls have their own", "remove it"))
+    SET.contains(name).then_some((
+        "this header says nothing of who asks, and polls have their own",
+        "remove it",
+    ))
 }

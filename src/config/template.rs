@@ -190,7 +190,10 @@ fn refuse<T>(
     };
     match error {
         TemplateError::Unknown(name) if !scalar.foreign => {
-            node.problem(format!("{shown} has an unknown capture `{{{name}}}`"), remedy);
+            node.problem(
+                format!("{shown} has an unknown capture `{{{name}}}`"),
+                remedy,
+            );
         }
         TemplateError::Unknown(_) => {
             node.problem(format!("{shown} has an unknown capture"), remedy);
@@ -223,7 +226,9 @@ fn braced<'t>(text: &'t str, open: &str, close: &str) -> Option<(&'t str, &'t st
 
 fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
@@ -241,14 +246,19 @@ mod tests {
         let filled = |id: &str, part: &str| template.path(&[id.to_owned(), part.to_owned()]);
         assert_eq!(filled("7", "x"), "/api/7.json/x");
         assert_eq!(filled("a/../b", "%2e"), "/api/a%2F..%2Fb.json/%252e");
-        assert_eq!(filled("?a#b;c", "\r\n\0"), "/api/%3Fa%23b%3Bc.json/%0D%0A%00");
+        assert_eq!(
+            filled("?a#b;c", "\r\n\0"),
+            "/api/%3Fa%23b%3Bc.json/%0D%0A%00"
+        );
         assert_eq!(filled("é", "{id}"), "/api/%C3%A9.json/%7Bid%7D");
     }
 
     #[test]
     fn a_path_has_no_braces_but_those_of_known_captures() {
         let error = |text| Template::of_path(text, &names()).unwrap_err();
-        for text in ["/{", "/}", "/{id", "/id}", "/{}", "/{Id}", "/{{id}}", "/{id}}", "/{*id}"] {
+        for text in [
+            "/{", "/}", "/{id", "/id}", "/{}", "/{Id}", "/{{id}}", "/{id}}", "/{*id}",
+        ] {
             assert_eq!(error(text), TemplateError::Braces, "{text}");
         }
         assert_eq!(error("/{idd}"), TemplateError::Unknown("idd".into()));
@@ -278,7 +288,17 @@ mod tests {
     fn a_capture_is_a_whole_segment_with_a_name_of_its_own() {
         assert_eq!(captures("/a/{id}/b/{_p2}").unwrap(), ["id", "_p2"]);
         assert_eq!(captures("/a").unwrap(), [""; 0]);
-        for path in ["/a{id}", "/{id}.json", "/{}", "/{2a}", "/{A}", "/{a", "/a}", "/{a}/{a}", "/{*a}"] {
+        for path in [
+            "/a{id}",
+            "/{id}.json",
+            "/{}",
+            "/{2a}",
+            "/{A}",
+            "/{a",
+            "/a}",
+            "/{a}/{a}",
+            "/{*a}",
+        ] {
             assert!(captures(path).is_err(), "{path}");
         }
     }

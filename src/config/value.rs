@@ -89,7 +89,10 @@ impl Node<'_> {
         let (path, scalar) = self.path_with_captures()?;
         if path.contains(['{', '}']) {
             self.problem(
-                format!("{} has a capture, which only the paths of feeds may have", scalar.shown()),
+                format!(
+                    "{} has a capture, which only the paths of feeds may have",
+                    scalar.shown()
+                ),
                 "write the path that all of them have in common",
             );
             return None;

@@ -143,7 +143,9 @@ pub async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Un
 /// Whether the body says that it is JSON (RFC 9110 section 8.3).
 fn is_json(request: &RequestHeader) -> bool {
     let value = request.headers.get(CONTENT_TYPE);
-    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = text.split(';').next().unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case("application/json")
 }
@@ -182,8 +184,27 @@ mod tests {
     #[test]
     fn what_could_leave_its_segment_is_no_capture() {
         for raw in [
-            "", ".", "..", "%2e", "%2E%2e", ".%2e", "%2f", "a%2Fb", "%5c", "a\\b", "%00", "a%0d%0ab",
-            "%0a", "%09", "%7f", "%c2%80", "%c0%ae", "%c0%af", "%ed%a0%80", "%ff", "%f8%88%80%80%80",
+            "",
+            ".",
+            "..",
+            "%2e",
+            "%2E%2e",
+            ".%2e",
+            "%2f",
+            "a%2Fb",
+            "%5c",
+            "a\\b",
+            "%00",
+            "a%0d%0ab",
+            "%0a",
+            "%09",
+            "%7f",
+            "%c2%80",
+            "%c0%ae",
+            "%c0%af",
+            "%ed%a0%80",
+            "%ff",
+            "%f8%88%80%80%80",
         ] {
             let refusal = capture("id", raw).unwrap_err();
             assert_eq!(refusal.status, 400, "{raw}");

@@ -213,7 +213,10 @@ mod tests {
 
     #[test]
     fn what_nobody_named_is_not_taken_and_nothing_is_shown() {
-        let all = [(header::AUTHORIZATION, "s3cret"), (header::REFERER, "s3cret")];
+        let all = [
+            (header::AUTHORIZATION, "s3cret"),
+            (header::REFERER, "s3cret"),
+        ];
         let particulars = Particulars {
             credentials: credentials(&all),
             body: Some(Bytes::from_static(b"s3cret")),

@@ -38,8 +38,8 @@ pub use demand::{Audience, Demand, Listeners};
 pub use directory::Unserved;
 use directory::{Directory, patience};
 pub use followers::Following;
-use key::{Key, Secret};
 pub use key::{Credentials, Particulars};
+use key::{Key, Secret};
 pub use metrics::{FeedMetrics, Metrics};
 pub use report::{Lessons, Report};
 pub use subscription::{Due, Subscription, Then};
@@ -122,7 +122,11 @@ impl Hub {
         Some(Place {
             number: *found.value,
             common: Arc::clone(common),
-            captures: found.params.iter().map(|(_, value)| value.to_owned()).collect(),
+            captures: found
+                .params
+                .iter()
+                .map(|(_, value)| value.to_owned())
+                .collect(),
         })
     }
 
@@ -152,7 +156,10 @@ impl Hub {
         }
         let feed = common.feed();
         let key = self.key(feed, particulars);
-        let most = feed.parameters.as_ref().map_or(0, |parameters| parameters.topics);
+        let most = feed
+            .parameters
+            .as_ref()
+            .map_or(0, |parameters| parameters.topics);
         let make = |key| {
             let common = Arc::clone(common);
             Topic::on_demand(common, key, particulars, fresh(), self.clock.now())
@@ -175,7 +182,9 @@ impl Hub {
         let mut audience = topic.audience();
         loop {
             // The topic holds the sender.
-            let _ = audience.wait_for(|audience| audience.listening() == 0).await;
+            let _ = audience
+                .wait_for(|audience| audience.listening() == 0)
+                .await;
             let came = timeout(patience(topic), audience.changed()).await;
             if came.is_err() && self.lock().retire(number, topic) {
                 return;
@@ -190,11 +199,14 @@ impl Hub {
 
     /// Every feed, in the configuration's order, with its topics in no order.
     pub fn feeds(&self) -> impl Iterator<Item = (&Arc<Feed>, Vec<Arc<Topic>>)> {
-        self.feeds.iter().enumerate().map(|(number, (common, standing))| {
-            let mut topics: Vec<_> = standing.iter().cloned().collect();
-            topics.extend(self.lock().of(number).cloned());
-            (common.feed(), topics)
-        })
+        self.feeds
+            .iter()
+            .enumerate()
+            .map(|(number, (common, standing))| {
+                let mut topics: Vec<_> = standing.iter().cloned().collect();
+                topics.extend(self.lock().of(number).cloned());
+                (common.feed(), topics)
+            })
     }
 
     /// Tells every subscriber to go: the process is about to leave.

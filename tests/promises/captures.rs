@@ -41,12 +41,19 @@ fn a_capture_reaches_the_upstream_in_one_spelling() {
         ("/orders/a;v=1", "/api/o/a%3Bv%3D1"),
         ("/orders/a%3b%3f%23%26", "/api/o/a%3B%3F%23%26"),
         ("/orders/%252e%252e", "/api/o/%252e%252e"),
-        ("/orders/%252e%252e%252fadmin", "/api/o/%252e%252e%252fadmin"),
+        (
+            "/orders/%252e%252e%252fadmin",
+            "/api/o/%252e%252e%252fadmin",
+        ),
         ("/orders/...", "/api/o/..."),
         ("/orders/~a-b_c.d", "/api/o/~a-b_c.d"),
         ("/orders/http:x", "/api/o/http%3Ax"),
     ] {
-        assert_eq!(asked(subscribe(proxy.address(), public)), polled, "{public}");
+        assert_eq!(
+            asked(subscribe(proxy.address(), public)),
+            polled,
+            "{public}"
+        );
     }
 }
 
@@ -141,7 +148,14 @@ fn raw_requests_of_every_kind_never_leave_the_configured_path() {
         b"/orders/#x",
     ];
     for target in targets {
-        let request = [b"GET ", target, b" HTTP/1.1\r\n", accept.as_bytes(), b"\r\n"].concat();
+        let request = [
+            b"GET ",
+            target,
+            b" HTTP/1.1\r\n",
+            accept.as_bytes(),
+            b"\r\n",
+        ]
+        .concat();
         let shown = String::from_utf8_lossy(target).into_owned();
         let answer = raw(proxy.address(), &request);
         assert!(
@@ -173,7 +187,11 @@ fn only_listed_query_parameters_reach_the_upstream_in_order() {
     ] {
         let public = format!("/orders/1{query}");
         let polled = format!("/api/o/1{polled}");
-        assert_eq!(asked(subscribe(proxy.address(), &public)), polled, "{public}");
+        assert_eq!(
+            asked(subscribe(proxy.address(), &public)),
+            polled,
+            "{public}"
+        );
     }
     let long = format!("/orders/1?status={}", "x".repeat(3000));
     assert_eq!(subscribe(proxy.address(), &long).status, 400);

