@@ -75,7 +75,7 @@ struct OneOfMany<'t> {
 impl<'t> FeedOfMany<'t> {
     fn new(feed: &'t config::Feed, topics: &'t [Arc<Topic>]) -> Self {
         let mut recent: Vec<&Topic> = topics.iter().map(AsRef::as_ref).collect();
-        recent.sort_by_key(|topic| (Reverse(topic.made()), topic.name()));
+        recent.sort_by_key(|topic| (Reverse(topic.identity().made()), topic.identity().name()));
         recent.truncate(MOST_LISTED);
         let listening = |topic: &Arc<Topic>| topic.audience().borrow().listening();
         Self {
@@ -93,8 +93,8 @@ impl<'t> OneOfMany<'t> {
     fn new(topic: &'t Topic) -> Self {
         let report = topic.report();
         Self {
-            path: topic.name(),
-            made: topic.made().to_string(),
+            path: topic.identity().name(),
+            made: topic.identity().made().to_string(),
             state: state(&report),
             since: report.health.since().to_string(),
             last_success: report.health.last_success().map(|at| at.to_string()),

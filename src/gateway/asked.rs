@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
+use http::Version;
+use http::header::{CONTENT_TYPE, EXPECT};
 use percent_encoding::percent_decode_str;
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -115,6 +116,9 @@ pub async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Un
         return refuse(415, detail.to_owned());
     }
     let too_long = || format!("the body is longer than the {most} bytes that this feed takes");
+    if waits_for_leave(session.req_header()) {
+        session.downstream_session.write_continue_response().await?;
+    }
     let mut body = BytesMut::new();
     let read = async {
         while let Some(part) = session.read_request_body().await? {
@@ -138,6 +142,13 @@ pub async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Un
         return refuse(400, "the body is no JSON".to_owned());
     }
     Ok(Ok(body.freeze()))
+}
+
+/// Whether the client sends its body only once it is told to (RFC 9110 section 10.1.1).
+fn waits_for_leave(request: &RequestHeader) -> bool {
+    let expected = request.headers.get(EXPECT);
+    request.version == Version::HTTP_11
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Whether the body says that it is JSON (RFC 9110 section 8.3).

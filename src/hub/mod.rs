@@ -10,7 +10,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `topic` | one live document: its log, what polls say, who waits for it |
-//! | `key`, `target` | what tells the topics of a feed apart, and what is sent upstream for each |
+//! | `key`, `identity`, `target` | what tells the topics of a feed apart, and what is sent upstream for each |
 //! | `directory` | which topics there are on demand |
 //! | `common` | what the topics of a feed share |
 //! | `demand`, `followers`, `subscription` | who listens, who is woken, who reads where |
@@ -20,6 +20,7 @@ mod common;
 mod demand;
 mod directory;
 mod followers;
+mod identity;
 mod key;
 mod metrics;
 mod report;
@@ -38,6 +39,7 @@ pub use demand::{Audience, Demand, Listeners};
 pub use directory::Unserved;
 use directory::{Directory, patience};
 pub use followers::Following;
+pub use identity::Identity;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{FeedMetrics, Metrics};
@@ -97,7 +99,10 @@ impl Hub {
             let _ = router.insert(feed.path.clone(), number);
             let common = Common::new(Arc::clone(feed), metrics);
             let standing = match feed.parameters {
-                None => Some(Topic::new(Arc::clone(&common), fresh(), clock.now())),
+                None => {
+                    let identity = Identity::only(feed, fresh(), clock.now());
+                    Some(Topic::new(Arc::clone(&common), identity))
+                }
                 Some(_) => None,
             };
             feeds.push((common, standing));
@@ -161,8 +166,8 @@ impl Hub {
             .as_ref()
             .map_or(0, |parameters| parameters.topics);
         let make = |key| {
-            let common = Arc::clone(common);
-            Topic::on_demand(common, key, particulars, fresh(), self.clock.now())
+            let identity = Identity::new(feed, Some(key), particulars, fresh(), self.clock.now());
+            Topic::new(Arc::clone(common), identity)
         };
         let (demand, new) = self.lock().demand(place.number, most, key, mode, make)?;
         if let Some(topic) = new {

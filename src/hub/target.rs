@@ -73,3 +73,38 @@ impl fmt::Debug for Target {
         f.debug_struct("Target").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, System};
+    use crate::hub::Credentials;
+
+    #[test]
+    fn a_target_is_the_feeds_request_with_the_particulars_put_in() {
+        let text = "upstreams: {a: {url: 'http://a/base', headers: {authorization: up, x-a: up}}}\n\
+                    feeds: [{path: '/o/{id}', upstream: a, \
+                    request: {path: '/i/{id}/x', query: {q: 'id={id}'}, forward_query: [p], \
+                    client_body: {}}, share: {per_credential: [authorization]}}]";
+        let (config, _) = Config::parse(text, &System::new("")).unwrap();
+        let feed = &config.feeds[0];
+        let mut asked = HeaderMap::new();
+        asked.insert(header::AUTHORIZATION, HeaderValue::from_static("s3cret"));
+        let names = &feed.parameters.as_ref().unwrap().credentials;
+        let particulars = Particulars {
+            captures: vec!["../a?b&c".to_owned()],
+            query: vec![("p".to_owned(), "1&q=2".to_owned())],
+            body: Some(Bytes::from_static(b"{\"s3cret\":1}")),
+            credentials: Credentials::of(names, &asked),
+        };
+        let target = Target::new(feed, &particulars);
+        let url = "http://a/base/i/..%2Fa%3Fb%26c/x?q=id%3D..%2Fa%3Fb%26c&p=1%26q%3D2";
+        assert_eq!(target.url.as_str(), url);
+        assert_eq!(target.headers[header::AUTHORIZATION], "s3cret");
+        assert_eq!(target.headers["x-a"], "up");
+        assert_eq!(target.headers[header::CONTENT_TYPE], "application/json");
+        assert_eq!(name(feed, &particulars), "/o/..%2Fa%3Fb%26c?p=1%26q%3D2");
+        let shown = format!("{target:?} {:?} {}", target.headers, target.url);
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

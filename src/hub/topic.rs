@@ -9,17 +9,16 @@ use tokio::sync::watch;
 use super::common::Common;
 use super::demand::{Audience, Demand};
 use super::followers::{Followers, Following};
-use super::key::{Key, Particulars};
+use super::identity::Identity;
 use super::metrics::{FeedMetrics, Shares};
 use super::report::{Lessons, Report};
 use super::subscription::{Due, Subscription, Then};
-use super::target::{self, Target};
 use crate::config::Feed;
 use crate::core::change::Change;
 use crate::core::cursor::{Cursor, Losses, Notice};
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
-use crate::core::id::{Epoch, EventId};
+use crate::core::id::EventId;
 use crate::core::json::Pattern;
 use crate::core::log::Log;
 use crate::core::sse::{Coding, Frame, Kind};
@@ -33,13 +32,7 @@ const MAX_BYTES_DUE: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Topic {
     common: Arc<Common>,
-    /// Its place among the feed's topics; none where there is one only.
-    key: Option<Arc<Key>>,
-    /// What clients ask for to get it: path and forwarded query. Nothing of it is secret.
-    name: String,
-    target: Target,
-    epoch: Epoch,
-    made: Timestamp,
+    identity: Identity,
     /// A std mutex: held for a few field accesses or one encoding, never across an await.
     inner: Mutex<Inner>,
     /// Counts every change of `inner`; whoever waits for the first poll waits on it.
@@ -77,31 +70,15 @@ pub enum Warmth {
 }
 
 impl Topic {
-    /// The only topic of its feed, never polled yet. `epoch` must be fresh.
-    pub fn new(common: Arc<Common>, epoch: Epoch, now: Timestamp) -> Arc<Self> {
-        Self::with(common, None, &Particulars::default(), epoch, now)
-    }
-
-    /// The topic of its feed for these particulars, never polled yet. `epoch` must be fresh.
-    pub(super) fn on_demand(
-        common: Arc<Common>,
-        key: Arc<Key>,
-        particulars: &Particulars,
-        epoch: Epoch,
-        now: Timestamp,
-    ) -> Arc<Self> {
-        Self::with(common, Some(key), particulars, epoch, now)
-    }
-
-    fn with(
-        common: Arc<Common>,
-        key: Option<Arc<Key>>,
-        particulars: &Particulars,
-        epoch: Epoch,
-        now: Timestamp,
-    ) -> Arc<Self> {
+    /// A topic that was never polled.
+    pub fn new(common: Arc<Common>, identity: Identity) -> Arc<Self> {
+        let now = identity.made();
         let feed = common.feed();
-        let log = Log::new(epoch, feed.events.names.clone(), feed.events.history);
+        let log = Log::new(
+            identity.epoch(),
+            feed.events.names.clone(),
+            feed.events.history,
+        );
         let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
         let parameters = feed.parameters.as_ref();
         if parameters.is_some_and(|parameters| !parameters.credentials.is_empty()) {
@@ -119,12 +96,8 @@ impl Topic {
         };
         inner.renew_notice();
         Arc::new(Self {
-            name: target::name(feed, particulars),
-            target: Target::new(feed, particulars),
             common,
-            key,
-            epoch,
-            made: now,
+            identity,
             inner: Mutex::new(inner),
             version: watch::Sender::new(0),
             followers: Followers::default(),
@@ -321,38 +294,9 @@ impl Topic {
         self.common.feed()
     }
 
-    /// What is sent upstream for it.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// What clients ask for to get it: the path, and the forwarded query if there is one. Topics
-    /// that differ in what is not shown have the same.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether it exists for those only who demand it, and is dropped after the last.
-    pub fn is_on_demand(&self) -> bool {
-        self.key.is_some()
-    }
-
-    /// What spreads the polls of many topics over time: the path of one that stands for ever, so
-    /// that its place stays, and what no other has for one on demand.
-    pub fn offset_key(&self) -> String {
-        match self.key {
-            Some(_) => self.epoch.to_string(),
-            None => self.feed().path.clone(),
-        }
-    }
-
-    /// When it was made.
-    pub fn made(&self) -> Timestamp {
-        self.made
-    }
-
-    pub(super) fn key(&self) -> Option<&Arc<Key>> {
-        self.key.as_ref()
+    /// Which topic of its feed it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub(super) fn common(&self) -> &Arc<Common> {

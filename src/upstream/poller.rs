@@ -61,7 +61,7 @@ impl Poller {
     ) -> Self {
         let feed = topic.feed();
         Self {
-            schedule: Schedule::new(feed.poll.interval, &topic.offset_key()),
+            schedule: Schedule::new(feed.poll.interval, &topic.identity().offset_key()),
             document: Document::new(feed.document.view.clone()),
             document_bytes: 0,
             noisy_places: 0,
@@ -169,7 +169,7 @@ impl Poller {
         let reply = self
             .client
             .poll(
-                self.topic.target(),
+                self.topic.identity().target(),
                 &self.validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
@@ -272,7 +272,7 @@ impl Poller {
     fn log_state(&self) {
         let feed = &self.feed().path;
         let health = self.topic.health();
-        if self.topic.is_on_demand() {
+        if self.topic.identity().is_on_demand() {
             // Clients say which there are; a line for each would be theirs to write.
             let state = health.state().name();
             return debug!(feed, state, reason = health.reason(), "a topic's state");

@@ -71,7 +71,7 @@ mod tests {
     use crate::core::event::Mode;
     use crate::core::id::{Epoch, EventId};
     use crate::core::sse::{Coding, Kind, Wire};
-    use crate::hub::{self, Common};
+    use crate::hub::{self, Common, Identity};
     use crate::metrics::Registry;
     use crate::upstream::{self, Client};
 
@@ -109,7 +109,9 @@ mod tests {
         let (config, _) = Config::parse(&text, &System::new("")).unwrap();
         let (registry, clock) = (Registry::default(), Clock::start());
         let common = Common::new(config.feeds[0].clone(), &hub::Metrics::new(&registry));
-        let topic = Topic::new(common, Epoch::from_random(1), clock.now());
+        let feed = &config.feeds[0];
+        let identity = Identity::only(feed, Epoch::from_random(1), clock.now());
+        let topic = Topic::new(common, identity);
         let metrics = upstream::Metrics::new(&registry);
         let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
         let watched = Arc::clone(&topic);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Block, Response, get, request, resume, subscribe};
+use crate::support::client::{Block, Response, get, raw, request, resume, subscribe};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::stage::Stage;
@@ -38,8 +38,8 @@ fn id(stream: &mut Response) -> String {
     stream.expect("snapshot").id.expect("an id")
 }
 
-fn topics(proxy: &Proxy) -> usize {
-    proxy.metric("pollcast_topics", &[]) as usize
+fn topics(proxy: &Proxy) -> i64 {
+    proxy.metric("pollcast_topics", &[]) as i64
 }
 
 const QUICK: &str = ", poll: { interval: 20ms, linger: 100ms }";
@@ -83,7 +83,7 @@ fn beyond_the_bound_newcomers_are_refused_and_running_topics_go_on() {
         "pollcast_subscriptions_refused_total",
         &["feed=\"/a/{id}\"", "reason=\"limit_topics\""],
     );
-    assert_eq!(counted as u64, 2);
+    assert_eq!(counted as i64, 2);
     assert_eq!(stage.upstream.count("/a/3"), 0);
 
     // Another feed has room of its own, a known key needs none, and nobody was disturbed.
@@ -319,6 +319,29 @@ fn a_body_that_cannot_be_polled_with_is_refused() {
     }
     assert_eq!(stage.upstream.requests().len(), 0);
     assert_eq!(topics(&proxy), 0);
+}
+
+#[test]
+fn a_client_that_waits_for_leave_to_send_its_body_gets_it() {
+    let stage = echo();
+    let proxy = graphql(&stage, "");
+    let head = b"POST /feed HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\
+                 content-type: application/json\r\nexpect: 100-continue\r\n\
+                 content-length: 3\r\n\r\n";
+    let leave = raw(proxy.address(), head);
+    assert_eq!(leave.status, 100);
+    let mut stream = leave.again(b"[1]");
+    assert_eq!(stream.expect("snapshot").value["body"], "[1]");
+}
+
+#[test]
+fn a_body_that_never_ends_is_not_waited_for_beyond_its_bound() {
+    let stage = echo();
+    let proxy = graphql(&stage, "");
+    let head = b"POST /feed HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\
+                 content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let endless = [&head[..], &b"64\r\n"[..], &[b' '; 100], b"\r\n1\r\n1\r\n"].concat();
+    assert_eq!(raw(proxy.address(), &endless).status, 413);
 }
 
 #[test]
