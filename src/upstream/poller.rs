@@ -105,7 +105,8 @@ impl Poller {
     async fn poll_while_wanted(&mut self) {
         loop {
             let started = self.clock.now();
-            let succeeded = self.poll().await;
+            // In a box: most of a poller's memory is that of a poll under way.
+            let succeeded = Box::pin(self.poll()).await;
             self.topic.warmed();
             let next = self.next_poll(started, succeeded);
             self.wait_until(next).await;
