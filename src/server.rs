@@ -23,7 +23,6 @@ use crate::admin::Admin;
 use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
 use crate::config::{Config, Feed, Listener};
-use crate::core::id::Epoch;
 use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
@@ -255,7 +254,7 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
     })
 }
 
-/// Makes every feed's topic and starts its poller.
+/// Makes the topics that stand for ever, and starts a poller for each topic there is or will be.
 fn start_polling(
     config: &Config,
     registry: &Registry,
@@ -268,26 +267,25 @@ fn start_polling(
         let group = Arc::clone(peers.of(&upstream.name));
         clients.insert(upstream.name.clone(), Client::new(upstream, group)?);
     }
+    let clients = Arc::new(clients);
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
-    let topic_metrics = hub::Metrics::new(registry);
-    let poll_metrics = upstream::Metrics::new(registry);
-    let topics = config.feeds.iter().map(|feed| {
-        let epoch = Epoch::from_random(rand::random());
-        let metrics = topic_metrics.feed(&feed.path);
-        let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
-        let metrics = poll_metrics.clone();
+    let metrics = upstream::Metrics::new(registry);
+    let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
+    let make = move |topic: &Arc<Topic>| {
+        let feed = topic.feed();
+        let metrics = metrics.feed(&feed.path);
         let client = clients[&feed.upstream.name].clone();
-        let (watched, backplane) = (topic.clone(), backplane.clone());
-        let workers = workers.clone();
-        let make = move || {
-            let metrics = metrics.feed(&watched.feed().path);
-            let (topic, client) = (watched.clone(), client.clone());
-            Poller::new(topic, client, &workers, backplane.clone(), clock, metrics)
-        };
+        let (topic, backplane) = (topic.clone(), backplane.clone());
+        Poller::new(topic, client, &workers, backplane, clock, metrics)
+    };
+    for topic in hub.standing() {
+        let (make, watched) = (make.clone(), topic.clone());
+        let make = move || make(&watched);
         tokio::spawn(upstream::supervise(topic.clone(), clock, make));
-        topic
-    });
-    Ok(Arc::new(Hub::new(topics)))
+    }
+    let demanded = upstream::supervise_demanded(hub.clone(), announced, clock, make);
+    tokio::spawn(demanded);
+    Ok(hub)
 }
 
 /// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that

@@ -3,8 +3,12 @@
 //! Promises that the names of fields stay, that a field without a value is `null`, and that nothing
 //! is shown that polls are sent with.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use serde::Serialize;
 
+use crate::config;
 use crate::core::diff::InferredKey;
 use crate::core::event::Mode;
 use crate::core::noise::Finding;
@@ -13,15 +17,101 @@ use crate::hub::{Hub, Report, Topic};
 /// The state of a feed that is not polled, which is no trouble.
 const PAUSED: &str = "paused";
 
+/// Topics that are listed of a feed with parameters: those that were made last.
+const MOST_LISTED: usize = 100;
+
 /// Every feed, by path, as a JSON array.
 pub(super) fn list(hub: &Hub) -> String {
-    let mut topics: Vec<&Topic> = hub.topics().map(AsRef::as_ref).collect();
-    topics.sort_by_key(|topic| &topic.feed().path);
-    let feeds: Vec<Feed> = topics.into_iter().map(Feed::new).collect();
+    let mut feeds: Vec<_> = hub.feeds().collect();
+    feeds.sort_by_key(|(feed, _)| &feed.path);
+    let entries: Vec<Entry<'_>> = feeds
+        .iter()
+        .filter_map(|(feed, topics)| match feed.parameters {
+            None => topics.first().map(|topic| Entry::One(Feed::new(topic))),
+            Some(_) => Some(Entry::Many(FeedOfMany::new(feed, topics))),
+        })
+        .collect();
     let mut text =
-        serde_json::to_string(&feeds).expect("invariant: names and numbers can be written");
+        serde_json::to_string(&entries).expect("invariant: names and numbers can be written");
     text.push('\n');
     text
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'t> {
+    One(Feed<'t>),
+    Many(FeedOfMany<'t>),
+}
+
+/// A feed with parameters.
+#[derive(Serialize)]
+struct FeedOfMany<'t> {
+    path: &'t str,
+    upstream: &'t str,
+    /// How many there are.
+    topics: usize,
+    /// How many there may be.
+    max_topics: usize,
+    subscribers: usize,
+    recent_topics: Vec<OneOfMany<'t>>,
+}
+
+/// A topic of such a feed: what it is asked for by, never by whom.
+#[derive(Serialize)]
+struct OneOfMany<'t> {
+    path: &'t str,
+    made: String,
+    state: &'static str,
+    since: String,
+    last_success: Option<String>,
+    reason: Option<String>,
+    subscribers: usize,
+    last_event_id: Option<String>,
+    document_bytes: usize,
+    events: usize,
+}
+
+impl<'t> FeedOfMany<'t> {
+    fn new(feed: &'t config::Feed, topics: &'t [Arc<Topic>]) -> Self {
+        let mut recent: Vec<&Topic> = topics.iter().map(AsRef::as_ref).collect();
+        recent.sort_by_key(|topic| (Reverse(topic.identity().made()), topic.identity().name()));
+        recent.truncate(MOST_LISTED);
+        let listening = |topic: &Arc<Topic>| topic.audience().borrow().listening();
+        Self {
+            path: &feed.path,
+            upstream: &feed.upstream.name,
+            topics: topics.len(),
+            max_topics: feed.parameters.as_ref().map_or(1, |it| it.topics),
+            subscribers: topics.iter().map(listening).sum(),
+            recent_topics: recent.into_iter().map(OneOfMany::new).collect(),
+        }
+    }
+}
+
+impl<'t> OneOfMany<'t> {
+    fn new(topic: &'t Topic) -> Self {
+        let report = topic.report();
+        Self {
+            path: topic.identity().name(),
+            made: topic.identity().made().to_string(),
+            state: state(&report),
+            since: report.health.since().to_string(),
+            last_success: report.health.last_success().map(|at| at.to_string()),
+            reason: report.health.reason().map(str::to_owned),
+            subscribers: report.audience.listening(),
+            last_event_id: report.last_event_id.map(|id| id.to_string()),
+            document_bytes: report.lessons.document_bytes,
+            events: report.events,
+        }
+    }
+}
+
+fn state(report: &Report) -> &'static str {
+    match report.is_paused {
+        true => PAUSED,
+        false => report.health.state().name(),
+    }
 }
 
 #[derive(Serialize)]
@@ -65,14 +155,16 @@ struct Noise {
 impl<'t> Feed<'t> {
     fn new(topic: &'t Topic) -> Self {
         let feed = topic.feed();
+        let report = topic.report();
+        let state = state(&report);
         let Report {
             health,
-            is_paused,
             audience,
             last_event_id,
             events,
             lessons,
-        } = topic.report();
+            ..
+        } = report;
         let remedy = lessons.remedy(feed);
         let key = |found: InferredKey| Key {
             place: found.place,
@@ -87,10 +179,7 @@ impl<'t> Feed<'t> {
         Self {
             path: &feed.path,
             upstream: &feed.upstream.name,
-            state: match is_paused {
-                true => PAUSED,
-                false => health.state().name(),
-            },
+            state,
             since: health.since().to_string(),
             last_success: health.last_success().map(|at| at.to_string()),
             reason: health.reason().map(str::to_owned),

@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 use serde::Serialize;
 use url::{Host, Url};
 
-use crate::hub::{Hub, Topic};
+use crate::hub::Hub;
 
 /// Where it is asked for.
 pub(super) const PATH: &str = "/api/poll";
@@ -58,11 +58,19 @@ pub(super) fn answer(hub: &Hub, request: &RequestHeader) -> Outcome {
     }
 }
 
+/// Topics that differ in what must not be shown have the same path; without a query, it stands for
+/// every query.
 fn one(hub: &Hub, path: &str) -> Outcome {
-    let Some(topic) = hub.topic(path) else {
+    let bare = |name: &str| name.split('?').next().unwrap_or_default().to_owned();
+    let Some(place) = hub.at(&bare(path)) else {
         return Outcome::Refused(StatusCode::NOT_FOUND, "no feed has this path");
     };
-    let polled = topic.poke();
+    let topics = hub.topics(&place);
+    let named = topics.iter().filter(|topic| {
+        let name = topic.identity().name();
+        name == path || bare(name) == path
+    });
+    let polled = named.filter(|topic| topic.poke()).count() > 0;
     told(&One {
         path,
         polled,
@@ -71,14 +79,9 @@ fn one(hub: &Hub, path: &str) -> Outcome {
 }
 
 fn all(hub: &Hub, feed: &str) -> Outcome {
-    let topics: Vec<&Topic> = hub
-        .topics()
-        .map(AsRef::as_ref)
-        .filter(|topic| topic.feed().path == feed)
-        .collect();
-    if topics.is_empty() {
+    let Some((_, topics)) = hub.feeds().find(|(it, _)| it.path == feed) else {
         return Outcome::Refused(StatusCode::NOT_FOUND, "no feed has this path");
-    }
+    };
     let polled = topics.iter().filter(|topic| topic.poke()).count();
     told(&All {
         feed,

@@ -8,8 +8,11 @@ use std::process::ExitCode;
 use clap::Args;
 use http::Method;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::warn;
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata, warn};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 use super::CliError;
 use crate::config::{Config, Feed, Idle, Listener, PollRequest, Warning};
@@ -76,11 +79,20 @@ pub(super) fn serve(server: Server, introduction: &str) -> Result<(), StartError
 pub(super) fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     // Somebody who embeds this may have set up logging already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(|line| !holds_requests(line)))
         .try_init();
+}
+
+/// At this level Pingora writes down whole requests, with whatever proves who sent them: that is in
+/// no log, whatever `RUST_LOG` says.
+fn holds_requests(line: &Metadata<'_>) -> bool {
+    line.target().starts_with("pingora") && *line.level() == Level::TRACE
 }
 
 /// Ready on SIGTERM or SIGINT; listens from the call on, which must be within a runtime.

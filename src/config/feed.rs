@@ -1,23 +1,23 @@
 //! Feeds as they are written in a configuration: what is polled, and how often.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::deliver::deliver;
 use super::document::document;
 use super::events::events;
-use super::headers::credentials;
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
+use super::parameters::{parameters, refuse_keep};
 use super::request::request;
 use super::section::Section;
 use super::sheet::Node;
+use super::template;
 use super::upstream::Upstreams;
-use super::{Feed, Idle, Json, Poll, PollRequest, Upstream};
+use super::{Feed, Idle, Json, Parameters, Poll};
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
-    let mut paths = HashSet::new();
+    let mut paths = Paths::default();
     let items = top.find("feeds").map_or_else(Vec::new, |node| node.items());
     items
         .iter()
@@ -25,18 +25,29 @@ pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Fee
         .collect()
 }
 
-fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>) -> Feed {
+/// The paths of earlier feeds: those of which each is for other requests, by their captures.
+type Paths = matchit::Router<()>;
+
+fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let section = item.section(&FEED);
-    let path = path(&section, paths);
+    let (path, captures) = path(&section, paths);
     let upstream = upstreams.refer(&section);
-    let request = request(&section.section("request", &REQUEST), &upstream, &path);
-    share(&section, &request, &upstream);
+    let request_section = section.section("request", &REQUEST);
+    let request = request(&request_section, &upstream, &path, &captures);
+    let sections = (&section, &request_section);
+    let parameters = parameters(sections, (&path, captures), &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
+    let poll_section = section.section("poll", &POLL);
+    let poll = poll(&poll_section);
+    if parameters.is_some() {
+        refuse_keep(&poll_section, &poll);
+    }
     Feed {
-        poll: poll(&section.section("poll", &POLL)),
+        poll,
         document: document(&section.section("document", &DOCUMENT), &events),
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
-        json: json(&section),
+        json: json(&section, parameters.as_ref()),
+        parameters,
         path,
         upstream,
         request,
@@ -44,54 +55,36 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
     }
 }
 
-fn path(section: &Section<'_>, paths: &mut HashSet<String>) -> String {
+/// The public path, and the names of its captures.
+fn path(section: &Section<'_>, paths: &mut Paths) -> (String, Vec<String>) {
+    let stand_in = ("/".to_owned(), Vec::new());
     let Some(node) = section.require("path", "write the public path, such as \"/orders\"") else {
-        return "/".to_owned();
+        return stand_in;
     };
-    let Some((path, scalar)) = node.path() else {
-        return "/".to_owned();
+    let Some((path, scalar)) = node.path_with_captures() else {
+        return stand_in;
     };
-    if !paths.insert(path.clone()) {
-        node.problem(
-            format!("an earlier feed has the path {}", scalar.shown()),
-            "give each feed a path of its own",
-        );
-    }
-    path
-}
-
-/// Checks the only sharing there is, and warns where it shows a secret's view to everyone.
-fn share(section: &Section<'_>, request: &PollRequest, upstream: &Upstream) {
-    let node = section.find("share");
-    if let Some(node) = &node {
-        let later = |text: &str| text == "per_credential";
-        match node.value() {
-            serde_yaml::Value::Mapping(entries)
-                if entries.keys().filter_map(|key| key.as_str()).any(later) =>
-            {
-                node.problem("`per_credential` is not supported yet", "write `everyone`");
-            }
-            _ => match node.text() {
-                Some(scalar) if later(&scalar.text) => {
-                    node.problem("`per_credential` is not supported yet", "write `everyone`");
-                }
-                Some(scalar) if scalar.text != "everyone" => {
-                    node.problem(
-                        format!("{} is no way of sharing", scalar.shown()),
-                        "write `everyone`",
-                    );
-                }
-                _ => {}
-            },
+    let captures = match template::captures(&path) {
+        Ok(captures) => captures,
+        Err(what) => {
+            node.problem(
+                format!("{} {what}", scalar.shown()),
+                "write captures as whole segments, as in \"/orders/{id}\", with names of a-z, 0-9 and _",
+            );
+            return stand_in;
         }
+    };
+    if paths.insert(path.clone(), ()).is_err() {
+        let what = match captures.is_empty() {
+            true => format!("an earlier feed has the path {}", scalar.shown()),
+            false => format!(
+                "an earlier feed is for the same requests as {}",
+                scalar.shown()
+            ),
+        };
+        node.problem(what, "give each feed a path of its own");
     }
-    let names = credentials(&request.headers, upstream);
-    if !names.is_empty() {
-        node.as_ref().unwrap_or(&section.node).warning(
-            format!("polls carry credentials ({}), and everyone who can reach the feed sees what they may see", names.join(", ")),
-            "make sure that the document is meant for every client",
-        );
-    }
+    (path, captures)
 }
 
 fn poll(section: &Section<'_>) -> Poll {
@@ -133,7 +126,7 @@ fn idle(section: &Section<'_>) -> Idle {
     }
 }
 
-fn json(section: &Section<'_>) -> Json {
+fn json(section: &Section<'_>, parameters: Option<&Parameters>) -> Json {
     let Some(node) = section.find("json") else {
         return Json::Pass;
     };
@@ -142,7 +135,16 @@ fn json(section: &Section<'_>) -> Json {
     };
     match scalar.text.as_str() {
         "pass" => Json::Pass,
-        "latest" => Json::Latest,
+        "latest" => {
+            if parameters.is_some_and(|parameters| parameters.client_body.is_some()) {
+                node.problem(
+                    "the documents of this feed belong to bodies of clients (request.client_body), \
+                     and a plain GET has none",
+                    "write `pass`",
+                );
+            }
+            Json::Latest
+        }
         _ => {
             node.problem(
                 format!("{} is no way to answer plain requests", scalar.shown()),

@@ -103,7 +103,7 @@ fn value(node: &Node<'_>) -> Option<HeaderValue> {
 }
 
 /// Why a header cannot be configured, and the remedy.
-fn refusal(name: &HeaderName, sent: Sent) -> Option<(&'static str, &'static str)> {
+pub(super) fn refusal(name: &HeaderName, sent: Sent) -> Option<(&'static str, &'static str)> {
     const REMOVE: &str = "remove it";
     match name.as_str() {
         "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "upgrade" => Some((

@@ -31,7 +31,7 @@ sections! {
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":
-        ["subscribers", "subscribers_per_client", "accepts_per_second"] later [];
+        ["subscribers", "subscribers_per_client", "accepts_per_second", "topics"] later [];
     ADMIN at "admin": ["listen"] later [];
     UPSTREAM at "upstreams.NAME":
         [
@@ -54,10 +54,15 @@ sections! {
         ] later [];
     FEED at "feeds[]":
         [
-            "path", "upstream", "request", "poll", "document", "events", "deliver", "json", "share"
+            "path", "upstream", "request", "poll", "document", "events", "deliver", "json", "share",
+            "topics"
         ] later [];
+    SHARE at "feeds[].share": ["per_credential"] later [];
     REQUEST at "feeds[].request":
-        ["method", "path", "query", "headers", "body", "pages"] later [];
+        [
+            "method", "path", "query", "headers", "body", "pages", "forward_query", "client_body"
+        ] later [];
+    CLIENT_BODY at "feeds[].request.client_body": ["max_bytes"] later [];
     PAGES at "feeds[].request.pages":
         ["link", "page", "offset", "cursor", "items", "max_pages"] later [];
     PAGE at "feeds[].request.pages.page":

@@ -27,6 +27,11 @@ pub(super) fn limits(server: &Section<'_>) -> Limits {
             .find("accepts_per_second")
             .and_then(|node| node.integer(1..=1_000_000))
             .map(|number| number as u32),
+        topics: section
+            .find("topics")
+            .and_then(|node| node.integer(1..=MOST))
+            .and_then(|number| usize::try_from(number).ok())
+            .unwrap_or(Limits::default().topics),
     };
     if let (Some(all), Some(each)) = (limits.subscribers, limits.subscribers_per_client)
         && each > all

@@ -7,9 +7,10 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `feed`, `request`, `pages`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `feed`, `request`, `pages`, `parameters`, `document`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
+//! | `template` | paths with captures, and where these are put in |
 //! | `pem` | a certificate and its key |
 //! | `secret` | a text that is never shown |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
@@ -33,6 +34,7 @@ mod listen;
 mod load;
 mod oauth2;
 mod pages;
+mod parameters;
 mod pem;
 mod place;
 mod problem;
@@ -43,6 +45,7 @@ mod secret;
 mod section;
 mod servers;
 mod sheet;
+mod template;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -62,6 +65,7 @@ pub use pem::{KeyPair, PemError, read_chain};
 pub use problem::{LoadError, Problem, Problems, Warning};
 pub use secret::{Secret, basic, bearer, plain};
 pub use servers::{Balance, ServerAddress, Servers};
+pub use template::Template;
 pub use trust::UpstreamTls;
 
 use std::fmt;
@@ -73,7 +77,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
-use url::Url;
 
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
@@ -150,7 +153,7 @@ pub struct Tls {
 }
 
 /// How many may be served at once, and come in a second; any number where there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Subscribers of all feeds together; at least one.
     pub subscribers: Option<usize>,
@@ -159,6 +162,20 @@ pub struct Limits {
     /// New connections accepted in a second, all listeners together; the others wait in the
     /// system's backlog.
     pub accepts_per_second: Option<u32>,
+    /// Topics on demand, of all feeds together; at least one.
+    pub topics: usize,
+}
+
+impl Default for Limits {
+    /// What holds where nothing is said.
+    fn default() -> Self {
+        Self {
+            subscribers: None,
+            subscribers_per_client: None,
+            accepts_per_second: None,
+            topics: 10_000,
+        }
+    }
 }
 
 /// The private listener.
@@ -196,12 +213,14 @@ impl Upstream {
 /// One configured event stream.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    /// Public path, exact.
+    /// Public path, exact but for its captures, each a whole segment `{name}`.
     pub path: String,
     /// What is polled.
     pub upstream: Arc<Upstream>,
     /// How it is asked.
     pub request: PollRequest,
+    /// What of a client's request makes a topic of its own; `None` if all clients share one.
+    pub parameters: Option<Parameters>,
     /// How often it is asked.
     pub poll: Poll,
     /// What of the answer counts.
@@ -212,6 +231,14 @@ pub struct Feed {
     pub deliver: Deliver,
     /// Who answers those who do not ask for events.
     pub json: Json,
+}
+
+impl Feed {
+    /// Whether each of its documents is meant for those with certain credentials.
+    pub fn is_private(&self) -> bool {
+        let parameters = self.parameters.as_ref();
+        parameters.is_some_and(|parameters| !parameters.credentials.is_empty())
+    }
 }
 
 /// Who answers plain GETs to a feed's path.
@@ -228,10 +255,10 @@ pub enum Json {
 pub struct PollRequest {
     /// GET or POST.
     pub method: Method,
-    /// Percent-encoded, begins with `/`.
-    pub path: String,
-    /// Names and values, not encoded.
-    pub query: Vec<(String, String)>,
+    /// Percent-encoded, begins with `/`, below the upstream's.
+    pub path: Template,
+    /// Names and values, not encoded, in the order in which they are sent.
+    pub query: Vec<(String, Template)>,
     /// The upstream's headers overlaid with the feed's. Values are marked sensitive.
     pub headers: HeaderMap,
     /// With POST only.
@@ -242,11 +269,22 @@ pub struct PollRequest {
     pub shown: String,
 }
 
-impl PollRequest {
-    /// Where it goes, below this URL.
-    pub fn url(&self, base: &Url) -> Url {
-        below(base, &self.path, &self.query)
-    }
+/// What of a client's request makes a topic of its own.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// The feed's own path.
+    pub path: Template,
+    /// The names of the captures in it, in order; distinct.
+    pub captures: Vec<String>,
+    /// Query parameters that go upstream, after the configured ones; distinct.
+    pub forward_query: Vec<String>,
+    /// The longest JSON body that a client may POST to have polls sent with it, in bytes; none may
+    /// if `None`.
+    pub client_body: Option<usize>,
+    /// Headers that polls take from the clients they are made for, and from them alone; distinct.
+    pub credentials: Vec<HeaderName>,
+    /// How many topics there may be at once; at least one.
+    pub topics: usize,
 }
 
 /// The schedule of one feed.

@@ -11,16 +11,23 @@ use super::headers::{Sent, headers, overlay};
 use super::pages::pages;
 use super::section::Section;
 use super::sheet::Node;
+use super::template::{self, Template};
 use super::{Credentials, PollRequest, Upstream};
 
 /// The section `request` of a feed whose public path is `public`.
-pub(super) fn request(section: &Section<'_>, upstream: &Upstream, public: &str) -> PollRequest {
-    let path = section.find("path").and_then(|node| node.path());
+pub(super) fn request(
+    section: &Section<'_>,
+    upstream: &Upstream,
+    public: &str,
+    captures: &[String],
+) -> PollRequest {
+    let node = section.find("path");
+    let path = node.and_then(|node| template::path(&node, captures));
     let (path, shown) = match path {
         Some((path, scalar)) => (path, scalar.written),
-        None => (public.to_owned(), public.to_owned()),
+        None => (Template::own_path(public, captures), public.to_owned()),
     };
-    let query = query(section);
+    let query = query(section, captures);
     let shown = upstream.url.shown_below(&shown, !query.is_empty());
     let own = headers(section, Sent::WithPolls);
     for name in upstream.credentials.iter().flat_map(Credentials::names) {
@@ -50,7 +57,7 @@ pub(super) fn request(section: &Section<'_>, upstream: &Upstream, public: &str) 
     request
 }
 
-fn query(section: &Section<'_>) -> Vec<(String, String)> {
+fn query(section: &Section<'_>, captures: &[String]) -> Vec<(String, Template)> {
     let mut query = Vec::new();
     for (name, node) in section
         .find("query")
@@ -60,8 +67,11 @@ fn query(section: &Section<'_>) -> Vec<(String, String)> {
             Value::Sequence(_) => node.items(),
             _ => vec![node],
         };
-        for scalar in values.iter().filter_map(Node::scalar) {
-            query.push((name.clone(), scalar.text));
+        for value in values
+            .iter()
+            .filter_map(|node| template::value(node, captures))
+        {
+            query.push((name.clone(), value));
         }
     }
     query

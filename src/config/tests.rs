@@ -19,7 +19,10 @@ fn one_feed(rest: &str) -> (Config, Vec<String>) {
 
 /// Where a feed's polls go.
 fn polled(feed: &Feed) -> String {
-    feed.request.url(&feed.upstream.url).to_string()
+    let PollRequest { path, query, .. } = &feed.request;
+    let plain = |(name, value): &(String, Template)| (name.clone(), value.text(&[]));
+    let query: Vec<_> = query.iter().map(plain).collect();
+    below(&feed.upstream.url, &path.path(&[]), &query).to_string()
 }
 
 #[test]

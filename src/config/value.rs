@@ -86,6 +86,22 @@ impl Node<'_> {
 
     /// Reads a path as it stands in a request: percent-encoded, no query.
     pub(super) fn path(&self) -> Option<(String, Scalar)> {
+        let (path, scalar) = self.path_with_captures()?;
+        if path.contains(['{', '}']) {
+            self.problem(
+                format!(
+                    "{} has a capture, which only the paths of feeds may have",
+                    scalar.shown()
+                ),
+                "write the path that all of them have in common",
+            );
+            return None;
+        }
+        Some((path, scalar))
+    }
+
+    /// The same, with braces in it that are yet to be understood.
+    pub(super) fn path_with_captures(&self) -> Option<(String, Scalar)> {
         let scalar = self.text()?;
         let path = scalar.text.clone();
         let shown = scalar.shown();
@@ -106,19 +122,13 @@ impl Node<'_> {
                 "write the path alone; what to ask the upstream goes into `request.query`",
             );
         }
-        if path.contains(['{', '}']) {
-            return refuse(
-                "has a capture, which is not supported yet",
-                "list each path by itself",
-            );
-        }
         if path.contains("//") || path.split('/').any(dots) {
             return refuse(
                 "has an empty, `.` or `..` segment",
                 "write the path in its shortest form",
             );
         }
-        if path.contains('#') || !is_encoded(&path) {
+        if path.contains('#') || !is_encoded(&path.replace(['{', '}'], "")) {
             return refuse(
                 "has a character that no URL path may hold",
                 "percent-encode it, as in \"/a%20b\"",

@@ -28,9 +28,14 @@ impl Denial {
         self.0
     }
 
-    /// 410 Gone is meant to last (RFC 9110 section 15.5.11).
-    fn is_final(self) -> bool {
-        self.0 == 410
+    /// 410 Gone is meant to last (RFC 9110 section 15.5.11); so is what is said of a client's own
+    /// credentials.
+    fn is_final(self, of_one_client: bool) -> bool {
+        match self.0 {
+            410 => true,
+            401 | 403 => of_one_client,
+            _ => false,
+        }
     }
 
     /// The word in an `end` event.
@@ -49,6 +54,8 @@ impl Denial {
 pub struct Health {
     down_after: Duration,
     end_after: Duration,
+    /// Whether the polls carry one client's credentials, about which a refusal is then final.
+    of_one_client: bool,
     state: State,
     since: Timestamp,
     /// Failures in a row.
@@ -69,6 +76,7 @@ impl Health {
         Self {
             down_after: interval.saturating_mul(DOWN_INTERVALS).max(DOWN_AT_LEAST),
             end_after,
+            of_one_client: false,
             state: State::Down,
             since: now,
             failures: 0,
@@ -77,6 +85,14 @@ impl Health {
             denied: None,
             reason: Some("no poll was answered yet".to_owned()),
             ended: None,
+        }
+    }
+
+    /// The same for polls that carry one client's credentials: 401 and 403 end it at once.
+    pub fn of_one_client(self) -> Self {
+        Self {
+            of_one_client: true,
+            ..self
         }
     }
 
@@ -101,7 +117,7 @@ impl Health {
         });
         let was_over = self.ended.is_some();
         if let Some((denial, first)) = self.denied
-            && (denial.is_final() || elapsed(first, now) >= self.end_after)
+            && (denial.is_final(self.of_one_client) || elapsed(first, now) >= self.end_after)
         {
             self.ended = Some(denial);
         }
@@ -298,6 +314,16 @@ mod tests {
         assert_eq!(health.ended().map(Denial::reason), Some("unauthorized"));
         health.succeeded(at(50));
         assert_eq!(health.ended(), None);
+    }
+
+    #[test]
+    fn a_refusal_of_a_clients_own_credentials_ends_the_feed_at_once() {
+        for (status, ends) in [(401, true), (403, true), (404, false), (410, true)] {
+            let mut health = health().of_one_client();
+            health.succeeded(at(0));
+            health.failed("refused".into(), Denial::from_status(status), at(1));
+            assert_eq!(health.ended().is_some(), ends, "{status}");
+        }
     }
 
     #[test]

@@ -9,19 +9,16 @@ use http::{HeaderName, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::config::Cors;
+use super::negotiate::takes_body;
+use crate::config::{Cors, Feed};
 
 /// Headers of an answer.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
 /// What an answer of ours on this feed says about origins.
-pub fn headers(cors: &Cors, request: &RequestHeader) -> Headers {
-    let vary = if cors.origins.is_empty() {
-        "accept"
-    } else {
-        "accept, origin"
-    };
-    let mut headers = vec![(VARY, HeaderValue::from_static(vary))];
+pub fn headers(feed: &Feed, request: &RequestHeader) -> Headers {
+    let cors = &feed.deliver.cors;
+    let mut headers = vec![(VARY, vary(feed))];
     if let Some(origin) = allowed_origin(cors, request) {
         headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
         if cors.credentials {
@@ -34,22 +31,38 @@ pub fn headers(cors: &Cors, request: &RequestHeader) -> Headers {
     headers
 }
 
-/// The answer to a preflight for a subscription from an allowed origin; `None` for any other
-/// request, which is the upstream's to answer.
-pub fn preflight(cors: &Cors, request: &RequestHeader) -> Option<Result<ResponseHeader>> {
-    let method = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-    let ours = request.method == Method::OPTIONS
-        && (method == "GET" || method == "HEAD")
-        && allowed_origin(cors, request).is_some();
-    ours.then(|| allow(cors, request))
+/// What an answer of ours depends on, besides its path (RFC 9110 section 12.5.5).
+fn vary(feed: &Feed) -> HeaderValue {
+    let mut names = vec!["accept"];
+    if !feed.deliver.cors.origins.is_empty() {
+        names.push("origin");
+    }
+    if let Some(parameters) = &feed.parameters {
+        names.extend(parameters.credentials.iter().map(HeaderName::as_str));
+    }
+    HeaderValue::from_str(&names.join(", ")).expect("invariant: names of headers can be written")
 }
 
-fn allow(cors: &Cors, request: &RequestHeader) -> Result<ResponseHeader> {
+/// The answer to a preflight for a subscription from an allowed origin; `None` for any other
+/// request, which is the upstream's to answer.
+pub fn preflight(feed: &Feed, request: &RequestHeader) -> Option<Result<ResponseHeader>> {
+    let method = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    let ours = request.method == Method::OPTIONS
+        && (method == "GET" || method == "HEAD" || (method == "POST" && takes_body(feed)))
+        && allowed_origin(&feed.deliver.cors, request).is_some();
+    ours.then(|| allow(feed, request))
+}
+
+fn allow(feed: &Feed, request: &RequestHeader) -> Result<ResponseHeader> {
     let mut answer = ResponseHeader::build(204, Some(8))?;
-    for (name, value) in headers(cors, request) {
+    for (name, value) in headers(feed, request) {
         answer.insert_header(name, value)?;
     }
-    answer.insert_header(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD")?;
+    let methods = match takes_body(feed) {
+        true => "GET, HEAD, POST",
+        false => "GET, HEAD",
+    };
+    answer.insert_header(ACCESS_CONTROL_ALLOW_METHODS, methods)?;
     if let Some(wanted) = request.headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         answer.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone())?;
     }

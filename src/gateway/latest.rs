@@ -18,14 +18,15 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use super::cors::Headers;
-use super::negotiate::Wishes;
+use super::negotiate::{Wishes, takes_body};
 use super::preconditions::{self, Verdict, etag, last_modified};
+use super::seats::Full;
 use super::{Gateway, cors, problem, subscribe};
 use crate::config::{Compression, Feed, Json};
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::latest::Latest;
 use crate::core::sse::Coding;
-use crate::hub::{Newest, Topic};
+use crate::hub::{Newest, Particulars, Place, Topic, Unserved};
 
 /// The longest wait that is granted: many a proxy gives up after a minute.
 const LONGEST_WAIT: u64 = 55;
@@ -39,6 +40,7 @@ const EXPOSED: HeaderValue =
 pub(super) fn answers(feed: &Feed, session: &mut Session) -> bool {
     let request = session.req_header();
     feed.json == Json::Latest
+        && !takes_body(feed)
         && matches!(request.method, Method::GET | Method::HEAD)
         && has_known_query(feed, request)
         && !session.is_upgrade_req()
@@ -53,7 +55,10 @@ fn has_known_query(feed: &Feed, request: &RequestHeader) -> bool {
         "mode" => value
             .parse()
             .is_ok_and(|mode: Mode| feed.events.modes.contains(&mode)),
-        _ => false,
+        name => feed
+            .parameters
+            .as_ref()
+            .is_some_and(|parameters| parameters.forward_query.iter().any(|it| it == name)),
     })
 }
 
@@ -67,10 +72,22 @@ struct Answer {
 
 impl Gateway {
     /// Answers a request for which [`answers`] holds.
-    pub(super) async fn latest(&self, topic: &Arc<Topic>, session: &mut Session) -> Result<()> {
-        let feed = topic.feed();
+    pub(super) async fn latest(
+        &self,
+        place: &Place,
+        particulars: &Particulars,
+        session: &mut Session,
+    ) -> Result<()> {
+        let feed = place.feed();
         let headers = cors_headers(feed, session.req_header());
-        let _demand = topic.demand(Mode::Snapshot);
+        let demand = match self.hub.demand(place, particulars, Mode::Snapshot) {
+            Ok(demand) => demand,
+            Err(unserved) => {
+                self.metrics.answered(&feed.path, "unavailable");
+                return unserved_now(session, feed, unserved, headers).await;
+            }
+        };
+        let topic = demand.topic();
         // What the wait came to is part of what is read next, all of one moment.
         topic.warm(feed.poll.timeout).await;
         let mut newest = topic.newest();
@@ -193,7 +210,11 @@ fn head(
         head.append_header(header::VARY, "accept-encoding")?;
     }
     // To be asked for each time: only pollcast knows whether it is still so.
-    head.insert_header(header::CACHE_CONTROL, "no-cache")?;
+    let control = match feed.is_private() {
+        true => "private, no-cache",
+        false => "no-cache",
+    };
+    head.insert_header(header::CACHE_CONTROL, control)?;
     if let Some(at) = answer.newest.last_success {
         head.insert_header(header::AGE, now.0.saturating_sub(at.0) / 1000)?;
     }
@@ -249,18 +270,42 @@ async fn unavailable(
     session: &mut Session,
     feed: &Feed,
     newest: &Newest,
-    mut headers: Headers,
+    headers: Headers,
 ) -> Result<()> {
     let reason = newest.reason.as_deref().unwrap_or("none was polled");
     let detail = format!("there is no document yet: {reason}");
+    come_back(session, feed, &detail, headers).await
+}
+
+/// Nobody may have what was asked for now.
+async fn unserved_now(
+    session: &mut Session,
+    feed: &Feed,
+    unserved: Unserved,
+    headers: Headers,
+) -> Result<()> {
+    session.set_keepalive(None);
+    let detail = match unserved {
+        Unserved::Full => Full::Topics.detail(),
+        Unserved::Draining => "this server is about to leave",
+    };
+    come_back(session, feed, detail, headers).await
+}
+
+async fn come_back(
+    session: &mut Session,
+    feed: &Feed,
+    detail: &str,
+    mut headers: Headers,
+) -> Result<()> {
     let seconds = feed.poll.interval.as_secs().clamp(1, 60);
     headers.push((header::RETRY_AFTER, seconds.into()));
-    problem::answer(session, 503, &detail, &headers).await
+    problem::answer(session, 503, detail, &headers).await
 }
 
 /// What an answer says about origins, and what pages of those may read of it.
 fn cors_headers(feed: &Feed, request: &RequestHeader) -> Headers {
-    let mut headers = cors::headers(&feed.deliver.cors, request);
+    let mut headers = cors::headers(feed, request);
     let is_allowed = |(name, _): &(_, _)| name == header::ACCESS_CONTROL_ALLOW_ORIGIN;
     if headers.iter().any(is_allowed) {
         headers.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED));

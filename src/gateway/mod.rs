@@ -5,6 +5,7 @@
 //! and never keeps a subscriber's request alive: the response is detached and the writers own it.
 
 mod admission;
+mod asked;
 mod client;
 mod cors;
 mod detach;
@@ -43,7 +44,7 @@ use writer::Writers;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::hub::Hub;
+use crate::hub::{Hub, Place};
 use crate::listen::{Connection, KEEPALIVE, Request};
 use crate::peers::{Peers, Server};
 
@@ -158,29 +159,30 @@ impl ProxyHttp for Gateway {
             problem::answer(session, 431, detail, &[]).await?;
             return Ok(true);
         }
-        let path = session.req_header().uri.path();
-        let feed = self.hub.topic(path).cloned();
-        if let Some(topic) = &feed {
+        let place = self.hub.at(session.req_header().uri.path());
+        if let Some(place) = &place {
             let request = session.req_header();
-            if negotiate::is_subscription(request) {
-                self.subscribe(topic, session, ctx.request.take()).await?;
+            if negotiate::is_subscription(place.feed(), request) {
+                self.subscribe(place, session, ctx.request.take()).await?;
                 return Ok(true);
             }
-            if let Some(answer) = cors::preflight(&topic.feed().deliver.cors, request) {
+            if let Some(answer) = cors::preflight(place.feed(), request) {
                 session
                     .write_response_header(Box::new(answer?), true)
                     .await?;
                 return Ok(true);
             }
-            if latest::answers(topic.feed(), session) {
-                self.latest(topic, session).await?;
+            if latest::answers(place.feed(), session)
+                && let Ok(particulars) = asked::particulars(place, session.req_header())
+            {
+                self.latest(place, &particulars, session).await?;
                 return Ok(true);
             }
         }
         let path = session.req_header().uri.path();
         ctx.destination = self
             .routes
-            .destination(path, feed.as_ref().map(|topic| topic.feed()));
+            .destination(path, place.as_ref().map(Place::feed));
         if ctx.destination.is_none() {
             let detail = "no feed and no proxy entry has this path";
             problem::answer(session, 404, detail, &[]).await?;

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, Method};
 use pingora::http::RequestHeader;
 
 use super::preconditions::bare_id;
+use crate::config::Feed;
 use crate::core::event::Mode;
 use crate::core::sse::Coding;
 
@@ -13,9 +14,20 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Whether the client asks for events: it *names* their type, with a weight above 0 and not below
 /// that of a named `application/json` (RFC 9110 section 12.5.1). Wildcards ask for nothing, so
-/// that clients which never heard of events keep getting JSON.
-pub fn is_subscription(request: &RequestHeader) -> bool {
-    matches!(request.method, Method::GET | Method::HEAD) && accepts_events(&request.headers)
+/// that clients which never heard of events keep getting JSON. A feed that polls with the body of
+/// its clients is subscribed to by POST, and by that alone: without a body there is nothing to ask.
+pub fn is_subscription(feed: &Feed, request: &RequestHeader) -> bool {
+    let ours = match takes_body(feed) {
+        true => request.method == Method::POST,
+        false => matches!(request.method, Method::GET | Method::HEAD),
+    };
+    ours && accepts_events(&request.headers)
+}
+
+/// Whether polls of this feed are sent with the body of a client.
+pub fn takes_body(feed: &Feed) -> bool {
+    let parameters = feed.parameters.as_ref();
+    parameters.is_some_and(|parameters| parameters.client_body.is_some())
 }
 
 fn accepts_events(headers: &HeaderMap) -> bool {

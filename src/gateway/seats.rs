@@ -46,6 +46,8 @@ pub enum Full {
     Feed,
     /// The client's address has.
     Client,
+    /// The client asks for a document of which there is no topic yet, and as many others.
+    Topics,
 }
 
 impl Full {
@@ -55,6 +57,7 @@ impl Full {
             Full::Total => "limit_total",
             Full::Feed => "limit_feed",
             Full::Client => "limit_client",
+            Full::Topics => "limit_topics",
         }
     }
 
@@ -66,6 +69,9 @@ impl Full {
             Full::Client => {
                 "your address has as many subscriptions as it may have; end some, or try again \
                  later"
+            }
+            Full::Topics => {
+                "as many different documents are followed as this server may follow; try again later"
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What the hub counts.
 
+use std::sync::Arc;
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::core::cursor::{Losses, Opening};
@@ -19,6 +21,7 @@ pub struct Metrics {
     openings: IntCounterVec,
     pokes: IntCounterVec,
     blocks: IntCounterVec,
+    topics: IntGaugeVec,
     state: IntGaugeVec,
     last_success: IntGaugeVec,
     history_events: IntGaugeVec,
@@ -73,14 +76,16 @@ impl Metrics {
                 "Compressed blocks of shared events that were made, by form.",
                 &["feed", "form"],
             ),
+            topics: registry.gauges("topics", "Topics there are of the feed.", &["feed"]),
             state: registry.gauges(
                 "feed_state",
-                "1 for the state the feed is in, 0 for the others; paused while nobody listens.",
+                "How many topics of the feed are in each state, one in all for a feed without \
+                 parameters; paused while nobody listens.",
                 &["feed", "state"],
             ),
             last_success: registry.gauges(
                 "last_success_timestamp_seconds",
-                "When the feed's last poll succeeded, in Unix time; 0 before the first.",
+                "When a poll of the feed last succeeded, in Unix time; 0 before the first.",
                 &["feed"],
             ),
             history_events: registry.gauges("history_events", "Events kept for resume.", &["feed"]),
@@ -100,6 +105,7 @@ impl Metrics {
             openings: self.openings.clone(),
             pokes: self.pokes.with_label_values(feed),
             blocks: Form::ALL.map(|form| self.blocks.with_label_values(&[path, form.name()])),
+            topics: self.topics.with_label_values(feed),
             paused: self.state.with_label_values(&[path, "paused"]),
             state: State::ALL.map(|state| self.state.with_label_values(&[path, state.name()])),
             last_success: self.last_success.with_label_values(feed),
@@ -122,6 +128,7 @@ pub struct FeedMetrics {
     openings: IntCounterVec,
     pokes: IntCounter,
     blocks: [IntCounter; Form::ALL.len()],
+    topics: IntGauge,
     paused: IntGauge,
     state: [IntGauge; State::ALL.len()],
     last_success: IntGauge,
@@ -130,7 +137,7 @@ pub struct FeedMetrics {
 }
 
 impl FeedMetrics {
-    pub(super) fn published(&self, forms: Modes, held: (usize, usize)) {
+    pub(super) fn published(&self, forms: Modes) {
         let forms = match forms {
             Modes::NONE => Modes::NONE.with(Mode::Snapshot),
             forms => forms,
@@ -138,10 +145,6 @@ impl FeedMetrics {
         for (counter, form) in self.published.iter().zip(Mode::ALL) {
             counter.inc_by(u64::from(forms.contains(form)));
         }
-        self.history_events
-            .set(i64::try_from(held.0).unwrap_or(i64::MAX));
-        self.history_bytes
-            .set(i64::try_from(held.1).unwrap_or(i64::MAX));
     }
 
     pub(super) fn opened(&self, opening: Opening) {
@@ -164,18 +167,9 @@ impl FeedMetrics {
         self.lagged.inc_by(losses.lagged);
     }
 
-    pub(super) fn paused(&self) {
-        self.state.iter().for_each(|gauge| gauge.set(0));
-        self.paused.set(1);
-    }
-
-    pub(super) fn state(&self, state: State, last_success_seconds: u64) {
-        self.paused.set(0);
-        for (gauge, each) in self.state.iter().zip(State::ALL) {
-            gauge.set(i64::from(each == state));
-        }
-        self.last_success
-            .set(i64::try_from(last_success_seconds).unwrap_or(i64::MAX));
+    /// What counts the topics in this state; paused if none.
+    fn gauge(&self, state: Option<State>) -> &IntGauge {
+        state.map_or(&self.paused, |state| &self.state[state as usize])
     }
 
     /// So many compressed blocks of each form were made.
@@ -194,5 +188,65 @@ impl FeedMetrics {
             }
         }
         self.sent_bytes.inc_by(bytes);
+    }
+}
+
+/// What one topic adds to its feed's gauges, taken out again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Shares {
+    metrics: Arc<FeedMetrics>,
+    /// Paused if none.
+    state: Option<State>,
+    held: (i64, i64),
+}
+
+impl Shares {
+    /// A topic that was never polled.
+    pub(super) fn new(metrics: Arc<FeedMetrics>) -> Self {
+        metrics.topics.inc();
+        metrics.gauge(None).inc();
+        Self {
+            metrics,
+            state: None,
+            held: (0, 0),
+        }
+    }
+
+    /// It is not polled now.
+    pub(super) fn paused(&mut self) {
+        self.enter(None);
+    }
+
+    /// It is in this state; its last success was so many seconds after the Unix epoch.
+    pub(super) fn state(&mut self, state: State, last_success: u64) {
+        self.enter(Some(state));
+        let seconds = i64::try_from(last_success).unwrap_or(i64::MAX);
+        let newest = &self.metrics.last_success;
+        newest.set(newest.get().max(seconds));
+    }
+
+    /// It keeps so many events of so many bytes.
+    pub(super) fn holds(&mut self, (events, bytes): (usize, usize)) {
+        let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        let held = (number(events), number(bytes));
+        self.metrics.history_events.add(held.0 - self.held.0);
+        self.metrics.history_bytes.add(held.1 - self.held.1);
+        self.held = held;
+    }
+
+    fn enter(&mut self, state: Option<State>) {
+        if state != self.state {
+            self.metrics.gauge(state).inc();
+            self.metrics.gauge(self.state).dec();
+            self.state = state;
+        }
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        self.holds((0, 0));
+        self.metrics.gauge(self.state).dec();
+        self.metrics.topics.dec();
     }
 }

@@ -7,17 +7,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::common::Common;
 use super::demand::{Audience, Demand};
 use super::followers::{Followers, Following};
-use super::metrics::FeedMetrics;
-use super::report::{Lessons, Newest, Report, Told};
+use super::identity::Identity;
+use super::metrics::{FeedMetrics, Shares};
+use super::report::{Lessons, Newest, Report};
 use super::subscription::{Due, Subscription, Then};
 use crate::config::{Feed, Idle};
 use crate::core::change::Change;
 use crate::core::cursor::{Cursor, Losses, Notice};
 use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
-use crate::core::id::{Epoch, EventId};
+use crate::core::id::EventId;
 use crate::core::json::Pattern;
 use crate::core::log::Log;
 use crate::core::sse::{Coding, Frame, Kind};
@@ -30,8 +32,8 @@ const MAX_BYTES_DUE: usize = 64 << 10;
 /// One topic. Its poller tells it what polls brought; subscriptions read it.
 #[derive(Debug)]
 pub struct Topic {
-    feed: Arc<Feed>,
-    metrics: FeedMetrics,
+    common: Arc<Common>,
+    identity: Identity,
     /// A std mutex: held for a few field accesses or one encoding, never across an await.
     inner: Mutex<Inner>,
     /// Counts every change of `inner`; whoever waits for the first poll waits on it.
@@ -42,8 +44,6 @@ pub struct Topic {
     audience: watch::Sender<Audience>,
     /// How often somebody asked for a poll.
     pokes: watch::Sender<u64>,
-    /// Shared by all subscribers.
-    heartbeat: Arc<Frame>,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ struct Inner {
     /// When the poll succeeded that brought the newest change.
     changed: Option<Timestamp>,
     lessons: Lessons,
-    told: Told,
+    shares: Shares,
 }
 
 /// What a new subscriber finds.
@@ -79,15 +79,20 @@ pub enum Warmth {
 }
 
 impl Topic {
-    /// A topic that was never polled. `epoch` must be fresh.
-    pub fn new(feed: Arc<Feed>, epoch: Epoch, metrics: FeedMetrics, now: Timestamp) -> Arc<Self> {
-        let log = Log::new(epoch, feed.events.names.clone(), feed.events.history);
-        let health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
-        let heartbeat = match &feed.deliver.heartbeat.event {
-            Some(name) => Frame::event(Kind::Heartbeat, name, None, b"{}"),
-            None => Frame::comment(),
-        };
-        metrics.paused();
+    /// A topic that was never polled.
+    pub fn new(common: Arc<Common>, identity: Identity) -> Arc<Self> {
+        let now = identity.made();
+        let feed = common.feed();
+        let log = Log::new(
+            identity.epoch(),
+            feed.events.names.clone(),
+            feed.events.history,
+        );
+        let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
+        let parameters = feed.parameters.as_ref();
+        if parameters.is_some_and(|parameters| !parameters.credentials.is_empty()) {
+            health = health.of_one_client();
+        }
         let mut inner = Inner {
             log,
             health,
@@ -99,18 +104,17 @@ impl Topic {
             draining: false,
             changed: None,
             lessons: Lessons::default(),
-            told: Told::default(),
+            shares: Shares::new(Arc::clone(common.metrics())),
         };
         inner.renew_notice();
         Arc::new(Self {
-            feed,
-            metrics,
+            common,
+            identity,
             inner: Mutex::new(inner),
             version: watch::Sender::new(0),
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             pokes: watch::Sender::new(0),
-            heartbeat: Arc::new(heartbeat),
         })
     }
 
@@ -122,7 +126,9 @@ impl Topic {
         let forms = change.forms();
         let id = inner.log.append(change);
         inner.changed = inner.health.last_success();
-        self.metrics.published(forms, inner.log.held());
+        self.metrics().published(forms);
+        let held = inner.log.held();
+        inner.shares.holds(held);
         drop(inner);
         self.wake();
         id
@@ -147,9 +153,8 @@ impl Topic {
     /// Takes in what the documents taught so far. Returns the noise that was never told before in
     /// this process.
     pub fn learnt(&self, lessons: Lessons) -> Vec<Pattern> {
-        let mut inner = self.lock();
-        let new = inner.told.first(&lessons.noise);
-        inner.lessons = lessons;
+        let new = self.common.first(&lessons.noise);
+        self.lock().lessons = lessons;
         new
     }
 
@@ -167,12 +172,12 @@ impl Topic {
     /// Polling stopped, as it does when nobody listens: what is held can no longer pass for live.
     pub fn cooled(&self, now: Timestamp) {
         let mut inner = self.lock();
-        inner.polled = self.feed.poll.idle == Idle::Keep;
+        inner.polled = self.feed().poll.idle == Idle::Keep;
         inner.warm = false;
         inner.refused = None;
         inner.health.paused(now);
         inner.renew_notice();
-        self.metrics.paused();
+        inner.shares.paused();
     }
 
     /// Polling begins again.
@@ -211,7 +216,7 @@ impl Topic {
         last_id: Option<&[u8]>,
     ) -> Subscription {
         let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), coding, last_id);
-        self.metrics.opened(opening);
+        self.metrics().opened(opening);
         Subscription::new(demand, cursor)
     }
 
@@ -325,23 +330,42 @@ impl Topic {
 
     /// The configuration that this topic follows.
     pub fn feed(&self) -> &Arc<Feed> {
-        &self.feed
+        self.common.feed()
+    }
+
+    /// Which topic of its feed it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    /// Whether somebody listens.
+    pub(super) fn is_demanded(&self) -> bool {
+        self.audience.borrow().listening() > 0
+    }
+
+    /// Whether a poll ever brought a document.
+    pub(super) fn has_document(&self) -> bool {
+        self.lock().log.has_document()
     }
 
     /// What is counted for this topic's feed.
     pub fn metrics(&self) -> &FeedMetrics {
-        &self.metrics
+        self.common.metrics()
     }
 
     /// The sign of life that all of its subscribers share.
     pub fn heartbeat(&self) -> &Arc<Frame> {
-        &self.heartbeat
+        self.common.heartbeat()
     }
 
     /// Asks for a poll that begins from now on. False if there will be none: nobody has listened for
     /// `linger`, so that the feed is not polled.
     pub fn poke(&self) -> bool {
-        self.metrics.poked();
+        self.metrics().poked();
         let is_wanted = self.is_wanted();
         if is_wanted {
             self.pokes.send_modify(|pokes| *pokes += 1);
@@ -350,7 +374,7 @@ impl Topic {
     }
 
     fn is_wanted(&self) -> bool {
-        let poll = &self.feed.poll;
+        let poll = &self.feed().poll;
         let is_listened_to = self.audience.borrow().listening() > 0;
         let inner = self.lock();
         let lingers = |since: Instant| since.elapsed() < poll.linger;
@@ -394,7 +418,7 @@ impl Topic {
         let state = inner.health.state();
         let is_news = inner.renew_notice() || inner.health.ended() != ended;
         let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
-        self.metrics.state(state, last_success);
+        inner.shares.state(state, last_success);
         drop(inner);
         // Most polls change nothing, and nobody is woken for them.
         if is_news {

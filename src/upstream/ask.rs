@@ -8,7 +8,8 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
-use crate::config::{Pages, PollRequest, below};
+use crate::config::{Feed, Pages, below};
+use crate::hub::Target;
 
 /// What a poll asks for; a legacy API that only knows another type may still answer.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
@@ -31,17 +32,24 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// What a feed's configuration says.
-    pub fn of(request: &PollRequest) -> Self {
+    /// What is asked for this topic of `feed`.
+    pub fn of(feed: &Feed, target: &Target) -> Self {
+        let Target {
+            method,
+            path,
+            query,
+            headers: own,
+            body,
+        } = target.clone();
         let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
-        headers.extend(request.headers.clone());
+        headers.extend(own);
         Self {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            query: request.query.clone(),
+            method,
+            path,
+            query,
             headers,
-            body: request.body.clone(),
-            pages: request.pages.clone(),
+            body,
+            pages: feed.request.pages.clone(),
         }
     }
 

@@ -88,11 +88,12 @@ impl Metrics {
             document_bytes: self.document_bytes.with_label_values(&[path]),
             noise_bytes: self.noise_bytes.with_label_values(&[path]),
             noise_places: self.noise_places.with_label_values(&[path]),
+            places: 0,
         }
     }
 }
 
-/// The metrics of one feed's polls.
+/// The metrics of one poller, counted for its feed.
 #[derive(Debug)]
 pub struct PollMetrics {
     path: String,
@@ -105,6 +106,14 @@ pub struct PollMetrics {
     document_bytes: IntCounter,
     noise_bytes: IntCounter,
     noise_places: IntGauge,
+    /// What this one adds to the gauge.
+    places: i64,
+}
+
+impl Drop for PollMetrics {
+    fn drop(&mut self) {
+        self.noise_places.sub(self.places);
+    }
 }
 
 impl PollMetrics {
@@ -120,10 +129,11 @@ impl PollMetrics {
         self.body_bytes.inc_by(bytes as u64);
     }
 
-    pub(super) fn noise(&self, places: usize, bytes: u64) {
+    pub(super) fn noise(&mut self, places: usize, bytes: u64) {
         self.noise_bytes.inc_by(bytes);
-        self.noise_places
-            .set(i64::try_from(places).unwrap_or(i64::MAX));
+        let places = i64::try_from(places).unwrap_or(i64::MAX);
+        self.noise_places.add(places - self.places);
+        self.places = places;
     }
 
     pub(super) fn changed(&self, change: &Change) {

@@ -22,5 +22,5 @@ pub use credentials::ClientError;
 pub use metrics::{Metrics, PollMetrics};
 pub use poll::Client;
 pub use poller::Poller;
-pub use supervise::supervise;
+pub use supervise::{supervise, supervise_demanded};
 pub use transform::Workers;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::ask::Ask;
 use super::client::{Answer, Validators};
@@ -70,7 +70,7 @@ impl Poller {
     ) -> Self {
         let feed = topic.feed();
         Self {
-            schedule: Schedule::new(feed.poll.interval, &feed.path),
+            schedule: Schedule::new(feed.poll.interval, &topic.identity().offset_key()),
             reading: Reading::new(feed, workers),
             document: Document::new(feed.document.view.clone()),
             document_bytes: 0,
@@ -79,7 +79,7 @@ impl Poller {
             audience: topic.audience(),
             pokes: topic.pokes(),
             interest: interest(feed),
-            ask: Ask::of(&feed.request),
+            ask: Ask::of(feed, topic.identity().target()),
             topic,
             client,
             backplane,
@@ -120,7 +120,8 @@ impl Poller {
             let started = self.clock.now();
             // Whoever pokes from now on wants another poll than this one.
             self.pokes.mark_unchanged();
-            let succeeded = self.poll().await;
+            // In a box: most of a poller's memory is that of a poll under way.
+            let succeeded = Box::pin(self.poll()).await;
             self.topic.warmed();
             let next = self.next_poll(started, succeeded);
             self.wait_until(next).await;
@@ -299,6 +300,11 @@ impl Poller {
     fn log_state(&self) {
         let feed = &self.feed().path;
         let health = self.topic.health();
+        if self.topic.identity().is_on_demand() {
+            // Clients say which there are; a line for each would be theirs to write.
+            let state = health.state().name();
+            return debug!(feed, state, reason = health.reason(), "a topic's state");
+        }
         match health.reason() {
             None => info!(feed, state = health.state().name(), "feed is live"),
             Some(reason) => warn!(

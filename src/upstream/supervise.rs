@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 use super::poller::Poller;
 use crate::clock::Clock;
-use crate::hub::Topic;
+use crate::hub::{Hub, Topic};
 
 /// At least this long between a poller's crash and the next attempt.
 const CRASH_PAUSE: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ const CRASH_PAUSE: Duration = Duration::from_secs(1);
 /// Keeps a poller running. A panic in one is a mistake of ours; it must not leave a feed behind
 /// that looks live and is dead. `make` starts afresh: the next document is told as a snapshot.
 pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Poller) {
-    while let Err(crash) = tokio::spawn(make().run()).await {
+    while let Err(crash) = AbortOnDropHandle::new(tokio::spawn(make().run())).await {
         if !crash.is_panic() {
             return;
         }
@@ -36,6 +38,24 @@ pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Polle
     }
 }
 
+/// Keeps a poller running for each announced topic, for as long as somebody wants it.
+pub async fn supervise_demanded(
+    hub: Arc<Hub>,
+    mut announced: UnboundedReceiver<Arc<Topic>>,
+    clock: Clock,
+    make: impl Fn(&Arc<Topic>) -> Poller + Clone + Send + Sync + 'static,
+) {
+    while let Some(topic) = announced.recv().await {
+        let (hub, make) = (Arc::clone(&hub), make.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = supervise(Arc::clone(&topic), clock, || make(&topic)) => {}
+                () = hub.abandoned(&topic) => {}
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
@@ -51,7 +71,7 @@ mod tests {
     use crate::core::event::Mode;
     use crate::core::id::{Epoch, EventId};
     use crate::core::sse::{Coding, Kind, Wire};
-    use crate::hub;
+    use crate::hub::{self, Common, Identity};
     use crate::metrics::Registry;
     use crate::peers::Peers;
     use crate::upstream::{self, Client};
@@ -89,9 +109,10 @@ mod tests {
         );
         let (config, _) = Config::parse(&text, &System::new("")).unwrap();
         let (registry, clock) = (Registry::default(), Clock::start());
-        let metrics = hub::Metrics::new(&registry).feed("/feed");
-        let epoch = Epoch::from_random(1);
-        let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
+        let common = Common::new(config.feeds[0].clone(), &hub::Metrics::new(&registry));
+        let feed = &config.feeds[0];
+        let identity = Identity::only(feed, Epoch::from_random(1), clock.now());
+        let topic = Topic::new(common, identity);
         let metrics = upstream::Metrics::new(&registry);
         let peers = Peers::start(&config, &registry).unwrap();
         let client = Client::new(&config.upstreams[0], Arc::clone(peers.of("a"))).unwrap();

@@ -1,0 +1,230 @@
+//! Which topics there are on demand.
+//!
+//! Promises that a topic is found or made, and its demand registered, in one step, and that one is
+//! dropped only while nobody demands it: no subscriber ever holds a topic that is no longer polled.
+//! There are never more than the configuration allows; those that exist are kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::demand::Demand;
+use super::key::Key;
+use super::topic::Topic;
+use crate::core::event::Mode;
+
+/// How long a topic without a document is kept for nobody: long enough that a crowd which asks for
+/// what does not exist asks the upstream once, too short to keep others from getting a topic.
+const EMPTY_LINGER: Duration = Duration::from_secs(1);
+
+/// Why there is no topic for a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// There are as many topics of this feed as there may be, or of all feeds together.
+    Full,
+    /// The process is about to leave.
+    Draining,
+}
+
+/// The topics on demand, by feed and key.
+#[derive(Debug)]
+pub(super) struct Directory {
+    feeds: Vec<HashMap<Arc<Key>, Arc<Topic>>>,
+    all: usize,
+    most: usize,
+    draining: bool,
+}
+
+impl Directory {
+    /// No topic of any of so many feeds, and at most so many in all.
+    pub(super) fn new(feeds: usize, most: usize) -> Self {
+        Self {
+            feeds: (0..feeds).map(|_| HashMap::new()).collect(),
+            all: 0,
+            most,
+            draining: false,
+        }
+    }
+
+    /// The topic that this feed has under this key.
+    pub(super) fn find(&self, feed: usize, key: &Key) -> Option<&Arc<Topic>> {
+        self.feeds[feed].get(key)
+    }
+
+    /// The topic that this feed has under this key, demanded; if there is none, it is made, and
+    /// returned once more to be announced. `most` is how many the feed may have.
+    ///
+    /// # Errors
+    /// [`Unserved`] if there is none and none may be made.
+    pub(super) fn demand(
+        &mut self,
+        feed: usize,
+        most: usize,
+        key: Key,
+        mode: Mode,
+        make: impl FnOnce(Arc<Key>) -> Arc<Topic>,
+    ) -> Result<(Demand, Option<Arc<Topic>>), Unserved> {
+        let topics = &mut self.feeds[feed];
+        if let Some(topic) = topics.get(&key) {
+            return Ok((topic.demand(mode), None));
+        }
+        if self.draining {
+            return Err(Unserved::Draining);
+        }
+        if self.all >= self.most || topics.len() >= most {
+            return Err(Unserved::Full);
+        }
+        let key = Arc::new(key);
+        let topic = make(Arc::clone(&key));
+        topics.insert(key, Arc::clone(&topic));
+        self.all += 1;
+        Ok((topic.demand(mode), Some(topic)))
+    }
+
+    /// Drops this topic, unless somebody demands it. True if it is gone.
+    pub(super) fn retire(&mut self, feed: usize, topic: &Arc<Topic>) -> bool {
+        let Some(key) = topic.identity().key() else {
+            return false;
+        };
+        // Another topic may have taken its place since it was dropped.
+        let topics = &mut self.feeds[feed];
+        if topics.get(key).is_some_and(|held| Arc::ptr_eq(held, topic)) {
+            if topic.is_demanded() {
+                return false;
+            }
+            topics.remove(key);
+            self.all -= 1;
+        }
+        true
+    }
+
+    /// No topic is made any more.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Those of one feed, in no order.
+    pub(super) fn of(&self, feed: usize) -> impl Iterator<Item = &Arc<Topic>> {
+        self.feeds[feed].values()
+    }
+
+    /// Those of all feeds, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.feeds.iter().flat_map(HashMap::values)
+    }
+}
+
+/// How long this topic is kept for nobody.
+pub(super) fn patience(topic: &Topic) -> Duration {
+    let linger = topic.feed().poll.linger;
+    match topic.has_document() {
+        true => linger,
+        false => linger.min(EMPTY_LINGER),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, System};
+    use crate::hub::{Hub, Metrics, Particulars, Place};
+    use crate::metrics::Registry;
+
+    /// A hub with a feed of at most three topics, four in all, and another feed.
+    fn hub() -> Arc<Hub> {
+        let text = "server: {limits: {topics: 4}}\n\
+                    upstreams: {a: {url: 'http://a'}}\n\
+                    feeds:\n\
+                    - {path: '/a/{id}', upstream: a, topics: 3, poll: {linger: 5s}}\n\
+                    - {path: '/b/{id}', upstream: a}\n\
+                    - {path: '/c', upstream: a}";
+        let (config, _) = Config::parse(text, &System::new("")).unwrap();
+        let metrics = Metrics::new(&Registry::default());
+        Hub::new(&config, &metrics, Clock::start()).0
+    }
+
+    fn at(hub: &Hub, path: &str) -> (Place, Particulars) {
+        let place = hub.at(path).unwrap();
+        let particulars = Particulars {
+            captures: place.captures.clone(),
+            ..Particulars::default()
+        };
+        (place, particulars)
+    }
+
+    fn demand(hub: &Hub, path: &str) -> Result<Demand, Unserved> {
+        let (place, particulars) = at(hub, path);
+        hub.demand(&place, &particulars, Mode::Patch)
+    }
+
+    #[tokio::test]
+    async fn each_bound_is_reached_by_itself_and_what_exists_is_served() {
+        let hub = hub();
+        let held: Vec<_> = ["/a/1", "/a/2", "/a/3"]
+            .iter()
+            .map(|path| demand(&hub, path).unwrap())
+            .collect();
+        assert_eq!(demand(&hub, "/a/4").unwrap_err(), Unserved::Full);
+        let other = demand(&hub, "/b/1").unwrap();
+        assert_eq!(demand(&hub, "/b/2").unwrap_err(), Unserved::Full);
+        let again = demand(&hub, "/a/1").unwrap();
+        assert!(Arc::ptr_eq(again.topic(), held[0].topic()));
+        assert!(demand(&hub, "/c").is_ok());
+        hub.drain();
+        assert!(
+            demand(&hub, "/b/1").is_ok(),
+            "it says itself that it leaves"
+        );
+        drop((held, other));
+        assert_eq!(demand(&hub, "/b/9").unwrap_err(), Unserved::Draining);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_is_dropped_when_nobody_has_listened_for_long_enough() {
+        let hub = hub();
+        let (place, particulars) = at(&hub, "/a/1");
+        let first = demand(&hub, "/a/1").unwrap();
+        let topic = Arc::clone(first.topic());
+        let abandoned = hub.abandoned(&topic);
+        tokio::pin!(abandoned);
+        let mut is_over = async |after: Duration| timeout(after, &mut abandoned).await.is_ok();
+        assert!(!is_over(Duration::from_secs(3600)).await);
+        drop(first);
+        // Who comes in between begins the wait anew.
+        assert!(!is_over(EMPTY_LINGER / 2).await);
+        drop(demand(&hub, "/a/1").unwrap());
+        assert!(!is_over(EMPTY_LINGER * 3 / 4).await);
+        assert!(hub.topic(&place, &particulars).is_some());
+        assert!(is_over(EMPTY_LINGER).await);
+        assert!(hub.topic(&place, &particulars).is_none());
+        let next = demand(&hub, "/a/1").unwrap();
+        assert_ne!(next.topic().identity().epoch(), topic.identity().epoch());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nobody_holds_a_topic_that_was_dropped() {
+        let hub = hub();
+        let (place, particulars) = at(&hub, "/a/1");
+        let visits = (0..8).map(|_| {
+            let (hub, place, particulars) = (hub.clone(), place.clone(), particulars.clone());
+            tokio::task::spawn_blocking(move || {
+                for _ in 0..2000 {
+                    let held = hub.demand(&place, &particulars, Mode::Patch).unwrap();
+                    let found = hub.topic(&place, &particulars).unwrap();
+                    assert!(Arc::ptr_eq(&found, held.topic()));
+                    assert!(!hub.lock().retire(0, held.topic()), "somebody holds it");
+                    drop(held);
+                    hub.lock().retire(0, &found);
+                }
+            })
+        });
+        for visit in visits.collect::<Vec<_>>() {
+            visit.await.unwrap();
+        }
+        let directory = hub.lock();
+        assert_eq!((directory.all, directory.feeds[0].len()), (0, 0));
+    }
+}
