@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::expand::tests::Fixed;
-use super::{Config, Feed, Idle, Limits, Listener, Warning};
+use super::{Config, Feed, Idle, Limits, Listener, PollRequest, Template, Warning, below};
 use crate::core::event::{Mode, Names};
 
 fn parsed(text: &str) -> (Config, Vec<String>) {
