@@ -405,3 +405,28 @@ fn a_token_endpoint_without_tls_is_warned_of_unless_it_is_near() {
         assert!(!warned(&format!("https://{far}/token")), "{far}");
     }
 }
+
+#[test]
+fn parameters_that_change_nothing_or_hide_something_are_warned_of() {
+    let (_, warnings) = parsed(
+        "upstreams: {a: {url: 'http://a', headers: {authorization: s3cret, cookie: s3cret}}}\n\
+         feeds:\n\
+         - {path: '/o/{id}/{part}', upstream: a, request: {path: '/o/{id}'}, \
+            share: {per_credential: [authorization]}}\n\
+         - {path: '/p/{id}', upstream: a, request: {path: /p, query: {q: 'a{id}'}}, \
+            share: {per_credential: [x-user]}}",
+    );
+    let told: Vec<&str> = warnings.iter().map(String::as_str).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("polls carry the client's"), "{told:?}");
+    assert!(told[1].contains("does not use `{part}`"), "{told:?}");
+    assert!(!warnings.concat().contains("s3cret"));
+}
+
+#[test]
+fn a_feed_without_captures_keeps_its_braces() {
+    let (config, _) = one_feed(", request: {query: {query: 'up{job} {{a}} {b}'}}");
+    let feed = &config.feeds[0];
+    assert!(feed.parameters.is_none());
+    assert_eq!(feed.request.query[0].1.text(&[]), "up{job} {{a}} {b}");
+}

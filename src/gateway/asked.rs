@@ -36,6 +36,25 @@ pub struct Unasked {
     pub detail: String,
 }
 
+/// What a request to this place asks for, its body included where the feed is polled with that.
+///
+/// # Errors
+/// The inner error says what is wrong with it; the outer one, that the client is gone.
+pub async fn of(place: &Place, session: &mut Session) -> Result<Result<Particulars, Unasked>> {
+    let mut particulars = match particulars(place, session.req_header()) {
+        Ok(particulars) => particulars,
+        Err(unasked) => return Ok(Err(unasked)),
+    };
+    let parameters = place.feed().parameters.as_ref();
+    if let Some(most) = parameters.and_then(|parameters| parameters.client_body) {
+        match body(session, most).await? {
+            Ok(body) => particulars.body = Some(body),
+            Err(unasked) => return Ok(Err(unasked)),
+        }
+    }
+    Ok(Ok(particulars))
+}
+
 /// What a request to this place asks for, without its body.
 ///
 /// # Errors
@@ -103,7 +122,7 @@ fn query(parameters: &Parameters, query: &str) -> Result<Vec<(String, String)>, 
 ///
 /// # Errors
 /// The inner error says what is wrong with it; the outer one, that the client is gone.
-pub async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Unasked>> {
+async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Unasked>> {
     let refuse = |status, detail: String| {
         Ok(Err(Unasked {
             status,

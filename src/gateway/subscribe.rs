@@ -7,17 +7,18 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::asked::{self, Unasked};
+use super::client::Client;
 use super::cors::{self, Headers};
 use super::detach::detach;
 use super::negotiate::Wishes;
-use super::seats::Full;
+use super::seats::{Full, Seat};
 use super::writer::{Delivery, retry};
-use super::{Gateway, negotiate, overload, peer, problem};
+use super::{Gateway, asked, negotiate, overload, peer, problem};
 use crate::config::{Compression, Feed};
+use crate::core::event::Mode;
 use crate::core::health::Denial;
 use crate::core::sse::{Coding, Frame, Framing, Wire};
-use crate::hub::{Particulars, Place, Unserved, Warmth};
+use crate::hub::{Demand, Particulars, Place, Unserved, Warmth};
 use crate::listen::Request;
 
 impl Gateway {
@@ -39,7 +40,7 @@ impl Gateway {
                 return problem::answer(session, 400, &detail, &headers).await;
             }
         };
-        let particulars = match asked(place, session).await? {
+        let particulars = match asked::of(place, session).await? {
             Ok(particulars) => particulars,
             Err(unasked) => {
                 self.metrics.refused(&feed.path, unasked.reason);
@@ -59,81 +60,93 @@ impl Gateway {
         if session.req_header().method == Method::HEAD {
             return head_only(session, feed, ended, &headers).await;
         }
-        let seat = match self.seats.take(feed, self.client(session)) {
-            Ok(seat) => seat,
-            Err(full) => return self.overloaded(session, full, feed, &headers).await,
-        };
-        let demand = match self.hub.demand(place, &particulars, mode) {
-            Ok(demand) => demand,
-            Err(Unserved::Full) => {
-                drop(seat);
-                return self.overloaded(session, Full::Topics, feed, &headers).await;
+        let client = self.client(session);
+        match self.admit(place, &particulars, mode, client).await {
+            Err(refusal) => self.turn_away(session, refusal, feed, &headers).await,
+            Ok((seat, demand)) => {
+                let wire = Wire {
+                    framing: framing(session),
+                    coding: coding(feed, session),
+                };
+                let protocol = protocol(session.req_header().version);
+                let peer = peer(session);
+                let head = stream_head(feed, &headers, wire)?;
+                let (transport, head) = detach(session, head).await?;
+                let topic = Arc::clone(demand.topic());
+                let delivery = Delivery {
+                    subscription: topic.subscribe(demand, wire.coding, wishes.last_id.as_deref()),
+                    transport,
+                    head,
+                    wire,
+                    seat,
+                    connection: self.metrics.opened(feed, protocol, under_way),
+                };
+                self.writers.adopt(delivery, peer);
+                Ok(())
             }
-            Err(Unserved::Draining) => return self.leave(session, feed, &headers).await,
-        };
-        drop(particulars);
-        let topic = Arc::clone(demand.topic());
-        match topic.warm(feed.poll.timeout).await {
-            Warmth::Ready => {}
-            Warmth::Denied(denial) => {
-                // Free before the answer is out: whoever reads it may ask again at once.
-                drop((seat, demand));
-                self.metrics.refused(&feed.path, denial.reason());
-                return refuse(session, denial, &headers).await;
-            }
-            Warmth::Draining => return self.leave(session, feed, &headers).await,
         }
-        let wire = Wire {
-            framing: framing(session),
-            coding: coding(feed, session),
-        };
-        let protocol = protocol(session.req_header().version);
-        let peer = peer(session);
-        let head = stream_head(feed, &headers, wire)?;
-        let (transport, head) = detach(session, head).await?;
-        let delivery = Delivery {
-            subscription: topic.subscribe(demand, wire.coding, wishes.last_id.as_deref()),
-            transport,
-            head,
-            wire,
-            seat,
-            connection: self.metrics.opened(feed, protocol, under_way),
-        };
-        self.writers.adopt(delivery, peer);
-        Ok(())
     }
 
-    async fn overloaded(
+    /// A seat, and the demand of a topic that was polled. Who is refused has neither: whoever reads
+    /// the answer may ask again at once.
+    async fn admit(
+        &self,
+        place: &Place,
+        particulars: &Particulars,
+        mode: Mode,
+        client: Option<Client>,
+    ) -> std::result::Result<(Seat, Demand), Refusal> {
+        let feed = place.feed();
+        let seat = self.seats.take(feed, client).map_err(Refusal::Full)?;
+        let demand =
+            self.hub
+                .demand(place, particulars, mode)
+                .map_err(|unserved| match unserved {
+                    Unserved::Full => Refusal::Full(Full::Topics),
+                    Unserved::Draining => Refusal::Leaving,
+                })?;
+        match demand.topic().warm(feed.poll.timeout).await {
+            Warmth::Ready => Ok((seat, demand)),
+            Warmth::Denied(denial) => Err(Refusal::Denied(denial)),
+            Warmth::Draining => Err(Refusal::Leaving),
+        }
+    }
+
+    async fn turn_away(
         &self,
         session: &mut Session,
-        full: Full,
+        refusal: Refusal,
         feed: &Feed,
         headers: &Headers,
     ) -> Result<()> {
-        self.metrics.refused(&feed.path, full.reason());
-        overload::refuse(session, full, feed, headers).await
-    }
-
-    async fn leave(&self, session: &mut Session, feed: &Feed, headers: &Headers) -> Result<()> {
-        self.metrics.refused(&feed.path, "draining");
-        come_back(session, feed, &retry(feed.deliver.retry), headers).await
+        self.metrics.refused(&feed.path, refusal.reason());
+        match refusal {
+            Refusal::Full(full) => overload::refuse(session, full, feed, headers).await,
+            Refusal::Denied(denial) => refuse(session, denial, headers).await,
+            Refusal::Leaving => come_back(session, feed, &retry(feed.deliver.retry), headers).await,
+        }
     }
 }
 
-/// What the request asks for, its body included where that counts.
-async fn asked(place: &Place, session: &mut Session) -> Result<Result<Particulars, Unasked>> {
-    let mut particulars = match asked::particulars(place, session.req_header()) {
-        Ok(particulars) => particulars,
-        Err(unasked) => return Ok(Err(unasked)),
-    };
-    let parameters = place.feed().parameters.as_ref();
-    if let Some(most) = parameters.and_then(|parameters| parameters.client_body) {
-        match asked::body(session, most).await? {
-            Ok(body) => particulars.body = Some(body),
-            Err(unasked) => return Ok(Err(unasked)),
+/// Why somebody gets no event stream who asked for one rightly.
+enum Refusal {
+    /// There is no room.
+    Full(Full),
+    /// The upstream refuses the feed.
+    Denied(Denial),
+    /// The process is about to leave.
+    Leaving,
+}
+
+impl Refusal {
+    /// The word for metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Full(full) => full.reason(),
+            Refusal::Denied(denial) => denial.reason(),
+            Refusal::Leaving => "draining",
         }
     }
-    Ok(Ok(particulars))
 }
 
 fn framing(session: &Session) -> Framing {

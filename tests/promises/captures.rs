@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::client::{Response, get, raw, subscribe};
+use crate::support::client::{Response, get, raw, request, subscribe};
 use crate::support::proxy::Proxy;
 use crate::support::upstream::{Reply, Upstream};
 
@@ -218,6 +218,16 @@ fn a_literal_path_goes_before_a_capture() {
     let at = |path| asked(subscribe(proxy.address(), path));
     assert_eq!(at("/orders/summary"), "/orders/summary");
     assert_eq!(at("/orders/summaries"), "/api/o/summaries");
+}
+
+#[test]
+fn whoever_asks_for_the_head_alone_starts_nothing() {
+    let upstream = mirror();
+    let proxy = proxy(&upstream, ORDERS);
+    let headers = [("accept", "text/event-stream")];
+    let head = |path| request(proxy.address(), "HEAD", path, &headers, b"").status;
+    assert_eq!((head("/orders/1"), head("/orders/%2f")), (200, 400));
+    assert_eq!(upstream.requests().len(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::client::{Response, get, request};
+use crate::support::http2;
 use crate::support::proxy::Proxy;
 use crate::support::stage::Stage;
 use crate::support::upstream::{Reply, Request};
@@ -295,4 +296,38 @@ fn no_credential_can_be_read_anywhere() {
     for secret in ["t0ken", "b0dy", "Bearer"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_one_connection_may_be_of_different_users() {
+    let stage = Stage::new(|request| {
+        let cookie = request.header("cookie").unwrap_or("none").to_owned();
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        Reply::json(json!({ "cookie": cookie, "body": body }).to_string())
+    });
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: [{{ address: \"127.0.0.1:0\", http2: true }}], drain: 10s }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, request: {{ client_body: {{}} }}, \
+         share: {{ per_credential: [cookie] }} }}]\n",
+        stage.url()
+    ));
+    let mut client = http2::Client::plain(proxy.address()).await;
+    for user in ["a", "b"] {
+        // HTTP/2 cuts a cookie into its parts.
+        let parts = [format!("user={user}"), "theme=dark".to_owned()];
+        let headers = [
+            ("accept", "text/event-stream"),
+            ("content-type", "application/json"),
+            ("cookie", parts[0].as_str()),
+            ("cookie", parts[1].as_str()),
+        ];
+        let (answer, mut upload) = client.send("POST", "/feed", &headers, true).await;
+        upload.send_data("[1]".into(), true).expect("open");
+        let answer = http2::in_time(answer).await.expect("an answer");
+        let mut events = http2::Events::of(answer);
+        let seen = format!(r#"{{"body":"[1]","cookie":"user={user}; theme=dark"}}"#);
+        events.until(&seen).await;
+    }
+    assert_eq!(proxy.metric("pollcast_topics", &[]) as i64, 2);
 }

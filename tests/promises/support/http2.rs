@@ -98,12 +98,7 @@ impl Client {
     /// Subscribes as a browser would.
     pub async fn subscribe(&mut self, path: &str) -> Events {
         let answer = self.get(path, &[("accept", "text/event-stream")]).await;
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Events {
-            body: answer.into_body(),
-            text: String::new(),
-        }
+        Events::of(answer)
     }
 }
 
@@ -114,6 +109,16 @@ pub struct Events {
 }
 
 impl Events {
+    /// The body of this answer.
+    pub fn of(answer: Response<RecvStream>) -> Self {
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Self {
+            body: answer.into_body(),
+            text: String::new(),
+        }
+    }
+
     /// Reads until a block says this, such as `event: patch`; drops what came before.
     pub async fn until(&mut self, wanted: &str) {
         loop {
