@@ -44,5 +44,9 @@ fn it_follows_and_resumes_with_a_token_in_a_header() {
     });
     // Everybody gets the same document, so that nobody's token is sent with a poll.
     let polls = upstream.requests();
-    assert!(polls.iter().all(|poll| poll.header("authorization").is_none()));
+    assert!(
+        polls
+            .iter()
+            .all(|poll| poll.header("authorization").is_none())
+    );
 }

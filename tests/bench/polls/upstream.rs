@@ -17,6 +17,9 @@ use crate::process::{self, now};
 /// One topic in so many changes.
 const CHANGING: usize = 10;
 
+/// The largest lateness that is told apart, in microseconds.
+const LONGEST: u64 = 60_000_000;
+
 /// What was asked for since the beginning.
 struct Notes {
     /// From one poll of a topic to the next, in nanoseconds.
@@ -128,7 +131,7 @@ impl Notes {
             begun: now(),
             last: vec![0; topics],
             bins: Vec::new(),
-            lateness: Histogram::new(3).expect("three digits"),
+            lateness: Histogram::new_with_bounds(1, LONGEST, 3).expect("three digits"),
             phases: [0; 10],
         }
     }
