@@ -113,7 +113,7 @@ fn write(answer: &mut Vec<u8>, topic: usize, number: u64) {
     use io::Write as _;
     answer.clear();
     let body = format!(
-        r#"{{"topic":{topic},"number":{number:020},"text":"{}"}}"#,
+        r#"{{"topic":{topic},"number":"{number:020}","text":"{}"}}"#,
         "unchanged ".repeat(94)
     );
     write!(
