@@ -96,6 +96,14 @@ fn one(kind: Kind, options: &Options, topics: usize) -> Result<Figures, String> 
     std::thread::sleep(Duration::from_secs(options.seconds));
     let seen = seen(&mut upstream)?;
     let (after, kernel_after) = (process::processor_time(&[id]), ticks(id));
+    let expected = topics as u64 * options.seconds * 1000 / options.interval as u64;
+    if seen.polls < expected / 2 {
+        return Err(format!(
+            "{} polled {} times instead of {expected}: is the machine too busy?",
+            kind.name(),
+            seen.polls
+        ));
+    }
     let [user, kernel] = [0, 1].map(|at| kernel_after[at] - kernel_before[at]);
     Ok(Figures {
         seen,

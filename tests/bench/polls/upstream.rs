@@ -17,6 +17,9 @@ use crate::process::{self, now};
 /// One topic in so many changes.
 const CHANGING: usize = 10;
 
+/// The largest lateness that is told apart, in microseconds.
+const LONGEST: u64 = 60_000_000;
+
 /// What was asked for since the beginning.
 struct Notes {
     /// From one poll of a topic to the next, in nanoseconds.
@@ -110,7 +113,7 @@ fn write(answer: &mut Vec<u8>, topic: usize, number: u64) {
     use io::Write as _;
     answer.clear();
     let body = format!(
-        r#"{{"topic":{topic},"number":{number:020},"text":"{}"}}"#,
+        r#"{{"topic":{topic},"number":"{number:020}","text":"{}"}}"#,
         "unchanged ".repeat(94)
     );
     write!(
@@ -128,7 +131,7 @@ impl Notes {
             begun: now(),
             last: vec![0; topics],
             bins: Vec::new(),
-            lateness: Histogram::new(3).expect("three digits"),
+            lateness: Histogram::new_with_bounds(1, LONGEST, 3).expect("three digits"),
             phases: [0; 10],
         }
     }
