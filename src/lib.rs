@@ -35,7 +35,7 @@
 //!
 //! Arrows point one way: [`core`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`hub`], [`listen`] <-
-//! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
+//! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
 //! listen to it, so nothing below calls up. `tests/architecture.rs` holds this.
 
 #![warn(clippy::unwrap_used)]

@@ -27,7 +27,7 @@ use crate::gateway::{self, Admission, Gateway};
 use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
-use crate::upstream::{self, Client, ClientError, Poller};
+use crate::upstream::{self, Client, ClientError, Gates, Poller};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -155,7 +155,7 @@ impl Server {
         } = self;
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
-        let hub = start_polling(&config, &registry)?;
+        let (hub, gates) = start_polling(&config, &registry)?;
         let metrics = gateway::Metrics::new(&registry);
         let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, Arc::clone(&admission));
         let draining = watch::Sender::new(false);
@@ -175,7 +175,12 @@ impl Server {
             rate: accepts.map(|number| Arc::new(Rate::per_second(number))),
             ..rules.clone()
         };
-        let admin_app = Arc::new(Admin::new(registry, Arc::clone(&hub), draining.subscribe()));
+        let admin_app = Arc::new(Admin::new(
+            registry,
+            Arc::clone(&hub),
+            gates,
+            draining.subscribe(),
+        ));
         let mut listeners = JoinSet::new();
         for entrance in public {
             let (proxy, rules) = (Arc::clone(&proxy), public_rules.clone());
@@ -242,28 +247,33 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
     })
 }
 
-/// Makes every feed's topic and starts its poller.
-fn start_polling(config: &Config, registry: &Registry) -> Result<Arc<Hub>, StartError> {
+/// Makes every feed's topic and starts its poller, which asks through its upstream's gate.
+fn start_polling(
+    config: &Config,
+    registry: &Registry,
+) -> Result<(Arc<Hub>, Arc<Gates>), StartError> {
     let clock = Clock::start();
     let client = Client::new()?;
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let topic_metrics = hub::Metrics::new(registry);
     let poll_metrics = upstream::Metrics::new(registry);
+    let gates = Arc::new(Gates::new(clock, registry));
     let topics = config.feeds.iter().map(|feed| {
         let epoch = Epoch::from_random(rand::random());
         let metrics = topic_metrics.feed(&feed.path);
         let topic = Topic::new(Arc::clone(feed), epoch, metrics, clock.now());
-        let metrics = poll_metrics.clone();
+        let (metrics, gate) = (poll_metrics.clone(), gates.of(&feed.upstream));
         let (watched, client, backplane) = (topic.clone(), client.clone(), backplane.clone());
         let make = move || {
             let metrics = metrics.feed(&watched.feed().path);
             let (topic, client) = (watched.clone(), client.clone());
-            Poller::new(topic, client, backplane.clone(), clock, metrics)
+            let gate = Arc::clone(&gate);
+            Poller::new(topic, client, gate, backplane.clone(), clock, metrics)
         };
         tokio::spawn(upstream::supervise(topic.clone(), clock, make));
         topic
     });
-    Ok(Arc::new(Hub::new(topics)))
+    Ok((Arc::new(Hub::new(topics)), gates))
 }
 
 /// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that

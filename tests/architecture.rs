@@ -25,7 +25,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["core", "clock", "config", "metrics", "hub", "listen"],
+        &[
+            "core", "clock", "config", "metrics", "hub", "upstream", "listen",
+        ],
     ),
     (
         "server",
@@ -291,6 +293,11 @@ fn the_check_finds_what_it_is_for() {
             "upstream",
             "use crate::\n    gateway\n::X;",
             "crate::\n    gateway\n::X",
+        ),
+        (
+            "gateway",
+            "use crate::upstream::Gates;",
+            "crate::upstream::Gates",
         ),
         ("gateway", "use crate::admin::Admin;", "crate::admin::Admin"),
         ("server", "use crate::cli::run;", "crate::cli::run"),

@@ -38,6 +38,10 @@ struct Feed<'t> {
     events: usize,
     keys: Vec<Key>,
     noise: Vec<Noise>,
+    next_poll: Option<String>,
+    interval_ms: Option<u64>,
+    why: Option<&'static str>,
+    why_text: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +76,7 @@ impl<'t> Feed<'t> {
             last_event_id,
             events,
             lessons,
+            next,
         } = topic.report();
         let remedy = lessons.remedy(feed);
         let key = |found: InferredKey| Key {
@@ -106,6 +111,10 @@ impl<'t> Feed<'t> {
             events,
             keys: lessons.keys.into_iter().map(key).collect(),
             noise: lessons.noise.into_iter().map(noise).collect(),
+            next_poll: next.map(|next| next.at.to_string()),
+            interval_ms: next.map(|next| next.interval),
+            why: next.map(|next| next.why.word()),
+            why_text: next.map(|next| next.sentence()),
         }
     }
 }

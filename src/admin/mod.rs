@@ -5,6 +5,7 @@
 //! documents.
 
 mod feeds;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use crate::hub::Hub;
 use crate::listen::Connection;
 use crate::metrics::Registry;
+use crate::upstream::Gates;
 
 /// The Prometheus text format's media type.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,16 +30,23 @@ const JSON_TYPE: &str = "application/json";
 pub struct Admin {
     registry: Registry,
     hub: Arc<Hub>,
+    gates: Arc<Gates>,
     draining: watch::Receiver<bool>,
 }
 
 impl Admin {
-    /// An admin service that reports `registry` and the topics of `hub`, and is ready until
-    /// `draining` turns true.
-    pub fn new(registry: Registry, hub: Arc<Hub>, draining: watch::Receiver<bool>) -> Self {
+    /// An admin service that reports `registry`, the topics of `hub` and the upstreams of `gates`,
+    /// and is ready until `draining` turns true.
+    pub fn new(
+        registry: Registry,
+        hub: Arc<Hub>,
+        gates: Arc<Gates>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             registry,
             hub,
+            gates,
             draining,
         }
     }
@@ -50,6 +59,7 @@ impl Admin {
         match path {
             "/metrics" => (StatusCode::OK, METRICS_TYPE, self.registry.render()),
             "/api/feeds" => (StatusCode::OK, JSON_TYPE, feeds::list(&self.hub)),
+            "/api/upstreams" => (StatusCode::OK, JSON_TYPE, upstreams::list(&self.gates)),
             "/healthz" => text(StatusCode::OK, "ok"),
             "/readyz" if *self.draining.borrow() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining")
@@ -57,7 +67,7 @@ impl Admin {
             "/readyz" => text(StatusCode::OK, "ready"),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "try /metrics, /api/feeds, /healthz or /readyz",
+                "try /metrics, /api/feeds, /api/upstreams, /healthz or /readyz",
             ),
         }
     }

@@ -1,17 +1,17 @@
-//! Feeds as they are written in a configuration: what is polled, and how often.
+//! Feeds as they are written in a configuration: what is polled, and what of it counts.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::deliver::deliver;
 use super::events::events;
 use super::headers::{Sent, credentials, headers, overlay};
-use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
+use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, REQUEST};
+use super::poll::poll;
 use super::section::Section;
 use super::sheet::Node;
 use super::upstream::Upstreams;
-use super::{Document, Events, Feed, Idle, Poll, PollRequest, Upstream};
+use super::{Document, Events, Feed, PollRequest, Upstream};
 use crate::core::document::View;
 use crate::core::event::Mode;
 use crate::core::json::{Pattern, Pointer, PointerError};
@@ -34,7 +34,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut HashSet<String>)
     share(&section, &request);
     let events = events(&section.section("events", &EVENTS));
     Feed {
-        poll: poll(&section.section("poll", &POLL)),
+        poll: poll(&section),
         document: document(&section.section("document", &DOCUMENT), &events),
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
         path,
@@ -116,45 +116,6 @@ fn share(section: &Section<'_>, request: &PollRequest) {
             format!("polls carry credentials ({}), and everyone who can reach the feed sees what they may see", names.join(", ")),
             "make sure that the document is meant for every client",
         );
-    }
-}
-
-fn poll(section: &Section<'_>) -> Poll {
-    let duration = |key, least, standard| {
-        section
-            .find(key)
-            .and_then(|node| node.duration(least))
-            .unwrap_or(standard)
-    };
-    Poll {
-        interval: duration(
-            "interval",
-            Duration::from_millis(10),
-            Duration::from_secs(2),
-        ),
-        timeout: duration("timeout", Duration::from_millis(1), Duration::from_secs(5)),
-        idle: idle(section),
-        linger: duration("linger", Duration::ZERO, Duration::from_secs(30)),
-    }
-}
-
-fn idle(section: &Section<'_>) -> Idle {
-    let Some(node) = section.find("idle") else {
-        return Idle::Pause;
-    };
-    let Some(scalar) = node.text() else {
-        return Idle::Pause;
-    };
-    match scalar.text.as_str() {
-        "pause" => Idle::Pause,
-        "keep" => Idle::Keep,
-        _ => {
-            node.problem(
-                format!("{} is no idle policy", scalar.shown()),
-                "write `pause` or `keep`",
-            );
-            Idle::Pause
-        }
     }
 }
 

@@ -33,13 +33,20 @@ sections! {
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second"] later [];
     ADMIN at "admin": ["listen"] later [];
-    UPSTREAM at "upstreams.NAME": ["url", "headers"]
-        later ["servers", "host", "tls", "health_check", "max_in_flight", "max_requests_per_second"];
+    UPSTREAM at "upstreams.NAME":
+        [
+            "url", "headers", "max_in_flight", "max_requests_per_second", "budget",
+            "circuit_breaker"
+        ] later ["servers", "host", "tls", "health_check"];
+    BREAKER at "upstreams.NAME.circuit_breaker": ["failures", "open"] later [];
     FEED at "feeds[]":
         ["path", "upstream", "request", "poll", "document", "events", "deliver", "share"] later [];
     REQUEST at "feeds[].request": ["path", "query", "headers"] later ["method", "body"];
-    POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
-        later ["min_interval", "max_interval"];
+    POLL at "feeds[].poll":
+        [
+            "interval", "min_interval", "max_interval", "freshness", "align", "respect",
+            "revalidate", "timeout", "idle", "linger"
+        ] later [];
     DOCUMENT at "feeds[].document": ["select", "ignore", "key", "items", "max_bytes"] later [];
     EVENTS at "feeds[].events": ["mode", "modes", "names", "history"] later [];
     NAMES at "feeds[].events.names": [
@@ -215,7 +222,12 @@ mod tests {
         for key in known() {
             let problems = Config::parse(&full_with(&key, "!odd [[1.5]]"), &Fixed);
             let problems = problems.expect_err(&key).to_string();
-            let place = key.replace("[]", "[0]").replace("NAME", "shop");
+            // Some keys exclude each other, so that the example has several feeds.
+            let place = key.replace("NAME", "shop");
+            let problems = problems
+                .replace("feeds[1]", "feeds[0]")
+                .replace("feeds[2]", "feeds[0]");
+            let problems = problems.replace("[0]", "[]");
             assert!(problems.contains(&place), "{key}:\n{problems}");
         }
     }
@@ -247,6 +259,6 @@ mod tests {
         assert!(remedy(&FEED, "interval").starts_with("write it under `poll`"));
         assert!(remedy(&TOP, "drain").starts_with("write it under `server`"));
         assert!(remedy(&ADMIN, "colour").starts_with("known keys: listen"));
-        assert_eq!(POLL.refusal("min_interval").unwrap().0, "not supported yet");
+        assert_eq!(REQUEST.refusal("body").unwrap().0, "not supported yet");
     }
 }

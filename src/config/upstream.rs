@@ -8,9 +8,11 @@ use url::{Host, Url};
 
 use super::headers::{Sent, headers};
 use super::keys::{UPSTREAM, nearest};
+use super::pace::{pace, warn_of_want};
 use super::section::Section;
 use super::sheet::Node;
 use super::{Feed, Listener, Route, Upstream};
+use crate::core::schedule::PaceRules;
 
 /// The named backends, and where they stand in the file.
 pub(super) struct Upstreams<'a> {
@@ -103,6 +105,15 @@ impl<'a> Upstreams<'a> {
         }
     }
 
+    /// Warns of those whose feeds want more than they may have.
+    pub(super) fn warn_of_want(&self, feeds: &[Arc<Feed>]) {
+        for (upstream, node) in &self.entries {
+            let mine = |feed: &&Arc<Feed>| feed.upstream.name == upstream.name;
+            let feeds: Vec<_> = feeds.iter().filter(mine).collect();
+            warn_of_want(node, &upstream.pace, &feeds);
+        }
+    }
+
     /// Warns of those that nothing refers to.
     pub(super) fn warn_of_unused(&self, feeds: &[Arc<Feed>], routes: &[Arc<Route>]) {
         for (upstream, node) in &self.entries {
@@ -141,6 +152,7 @@ fn upstream(name: String, node: &Node<'_>) -> Upstream {
         upstream.url = url;
     }
     upstream.headers = headers(&section, Sent::WithPolls).into_iter().collect();
+    upstream.pace = pace(&section);
     upstream
 }
 
@@ -156,5 +168,6 @@ fn stand_in(name: String) -> Upstream {
         name,
         url: url.into(),
         headers: http::HeaderMap::new(),
+        pace: PaceRules::default(),
     }
 }

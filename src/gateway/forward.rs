@@ -260,6 +260,7 @@ mod tests {
             name: "shop".to_owned(),
             url: url::Url::parse("http://127.0.0.1:9").unwrap().into(),
             headers: http::HeaderMap::new(),
+            pace: crate::core::schedule::PaceRules::default(),
         };
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
         let read_timeout = |request: &RequestHeader| {

@@ -19,6 +19,7 @@ use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
 use crate::core::json::Pattern;
 use crate::core::log::Log;
+use crate::core::schedule::Next;
 use crate::core::sse::{Coding, Frame, Kind};
 
 /// At most so much is due at once, so that a reader who missed much shares the writer's time with
@@ -56,6 +57,8 @@ struct Inner {
     draining: bool,
     lessons: Lessons,
     told: Told,
+    /// The next poll, once it is known.
+    next: Option<Next>,
 }
 
 /// What a new subscriber finds.
@@ -88,6 +91,7 @@ impl Topic {
             draining: false,
             lessons: Lessons::default(),
             told: Told::default(),
+            next: None,
         };
         inner.renew_notice();
         Arc::new(Self {
@@ -155,9 +159,15 @@ impl Topic {
         let mut inner = self.lock();
         inner.warm = false;
         inner.refused = None;
+        inner.next = None;
         inner.health.paused(now);
         inner.renew_notice();
         self.metrics.paused();
+    }
+
+    /// When the next poll is, and why.
+    pub fn planned(&self, next: Next) {
+        self.lock().next = Some(next);
     }
 
     /// Polling begins again.
@@ -320,6 +330,7 @@ impl Topic {
             last_event_id: inner.log.newest_id(),
             events: inner.log.held().0,
             lessons: inner.lessons.clone(),
+            next: inner.next,
         }
     }
 

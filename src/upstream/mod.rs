@@ -5,6 +5,10 @@
 //! Must never talk to a subscriber: what it finds goes through the backplane into the topic's log.
 
 mod client;
+mod gate;
+mod gate_metrics;
+mod gates;
+mod hints;
 mod interest;
 mod metrics;
 mod poller;
@@ -12,6 +16,8 @@ mod supervise;
 
 pub use client::{Client, ClientError};
 pub(crate) use client::{UNTRUSTED, root_cause};
+pub use gate::{Gate, GateReport};
+pub use gates::Gates;
 pub use metrics::{Metrics, PollMetrics};
 pub use poller::Poller;
 pub use supervise::supervise;

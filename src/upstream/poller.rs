@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::client::{Answer, Client, PollError, Validators};
+use super::client::{Answer, Client, PollError, Reply, Validators};
+use super::gate::{Entrance, Gate, Pass, Refused, Seat};
+use super::hints;
 use super::interest::Interest;
 use super::metrics::PollMetrics;
 use crate::backplane::Backplane;
@@ -16,7 +19,7 @@ use crate::core::change::Change;
 use crate::core::document::{Document, Observation, Rejected};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
-use crate::core::schedule::Schedule;
+use crate::core::schedule::{Cadence, Ending, Hints, Member, Next, Polled, Schedule, Why};
 use crate::hub::{Audience, Lessons, Topic};
 
 /// Bodies from this length on are read apart from the event loop.
@@ -26,6 +29,11 @@ const INLINE_BYTES: usize = 64 * 1024;
 pub struct Poller {
     topic: Arc<Topic>,
     client: Client,
+    gate: Arc<Gate>,
+    /// Its part in the upstream's budget, while it is polled.
+    seat: Option<Seat>,
+    /// Whether the first answer since polling last began is still to come.
+    is_cold: bool,
     backplane: Arc<dyn Backplane>,
     clock: Clock,
     metrics: PollMetrics,
@@ -41,6 +49,9 @@ pub struct Poller {
     interest: Interest,
 }
 
+/// The outcome's label, and the change if there is one.
+type Found = (&'static str, Option<Change>);
+
 /// Why a poll changed nothing.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -55,13 +66,14 @@ impl Poller {
     pub fn new(
         topic: Arc<Topic>,
         client: Client,
+        gate: Arc<Gate>,
         backplane: Arc<dyn Backplane>,
         clock: Clock,
         metrics: PollMetrics,
     ) -> Self {
         let feed = topic.feed();
         Self {
-            schedule: Schedule::new(feed.poll.interval, &feed.path),
+            schedule: Schedule::new(feed.poll.plan(), &feed.path),
             document: Document::new(feed.document.view.clone()),
             document_bytes: 0,
             noisy_places: 0,
@@ -70,6 +82,9 @@ impl Poller {
             interest: interest(feed),
             topic,
             client,
+            gate,
+            seat: None,
+            is_cold: true,
             backplane,
             clock,
             metrics,
@@ -80,9 +95,10 @@ impl Poller {
     /// that waits for demand starts the moment somebody comes.
     pub async fn run(mut self) {
         if self.feed().poll.idle == Idle::Keep {
-            let first = self.clock.instant(self.schedule.tick(self.clock.now()));
+            let first = self.schedule.first(self.clock.now());
+            self.topic.planned(first);
             tokio::select! {
-                () = sleep_until(first) => {}
+                () = sleep_until(self.clock.instant(first.at)) => {}
                 _ = self.audience.wait_for(|audience| audience.listening() > 0) => {}
             }
         }
@@ -94,20 +110,26 @@ impl Poller {
                     .wait_for(|audience| audience.listening() > 0)
                     .await;
             }
+            self.seat = Some(self.gate.join(self.member()));
             self.note_audience();
             self.topic.resumed(self.clock.now());
             self.poll_while_wanted().await;
+            self.seat = None;
             self.topic.cooled(self.clock.now());
         }
     }
 
     /// Polls until nobody has listened for `linger`, or the feed has ended and nobody asks anew.
     async fn poll_while_wanted(&mut self) {
+        self.is_cold = true;
         loop {
-            let started = self.clock.now();
-            let succeeded = self.poll().await;
+            let next = match self.enter().await {
+                Ok(pass) => self.poll(pass).await,
+                Err(refused) => self.turned_away(refused),
+            };
+            self.is_cold = false;
+            self.topic.planned(next);
             self.topic.warmed();
-            let next = self.next_poll(started, succeeded);
             self.wait_until(next).await;
             if self.feed().poll.idle == Idle::Keep {
                 continue;
@@ -121,9 +143,32 @@ impl Poller {
         }
     }
 
-    /// Polls once and puts the outcome in place. True if the upstream's answer was accepted.
-    async fn poll(&mut self) -> bool {
-        let outcome = self.ask().await;
+    /// Waits for its turn among the polls of this upstream.
+    async fn enter(&mut self) -> Result<Pass, Refused> {
+        let urgent = self.is_cold && self.audience.borrow().listening() > 0;
+        let (hold, mut turn) = match self.gate.enter(urgent) {
+            Entrance::Granted(pass) => return Ok(pass),
+            Entrance::Refused(refused) => return Err(refused),
+            Entrance::Held(hold, turn) => (hold, turn),
+        };
+        self.topic
+            .planned(self.schedule.next(self.clock.now(), Why::Held(hold)));
+        loop {
+            let down_at = self.topic.health().down_at();
+            tokio::select! {
+                outcome = &mut turn => {
+                    return outcome.expect("invariant: the gate answers whoever still waits");
+                }
+                _ = self.audience.changed() => self.note_audience(),
+                () = self.clock.reached(down_at) => self.pass_time(),
+            }
+        }
+    }
+
+    /// Polls once and puts the outcome in place.
+    async fn poll(&mut self, pass: Pass) -> Next {
+        let started = self.clock.now();
+        let (hints, outcome) = self.ask(pass).await;
         let now = self.clock.now();
         let label = match &outcome {
             Ok((label, _)) => label,
@@ -131,52 +176,121 @@ impl Poller {
             Err(Failure::Rejected(error)) => error.reason(),
         };
         self.metrics.polled(label);
-        match outcome {
-            Ok((_, change)) => {
-                if self.topic.succeeded(now) {
-                    self.log_state();
-                }
-                if let Some(change) = change {
-                    self.metrics.changed(&change);
-                    self.document_bytes = change.snapshot.len();
-                    self.learn();
-                    self.backplane.publish(&self.topic, change).await;
-                } else if self.noisy_places != self.document.findings().len() {
-                    self.learn();
-                }
-                true
-            }
-            Err(failure) => {
-                let denial = match &failure {
-                    Failure::Poll(error) => error.denial(),
-                    Failure::Rejected(_) => None,
-                };
-                let changed = self.topic.failed(failure.to_string(), denial, now);
-                // A first failure of a live feed is a blip; of any other it is news.
-                let health = self.topic.health();
-                if changed || (health.failures() == 1 && health.state() != State::Live) {
-                    self.log_state();
-                }
-                false
-            }
+        let change = match outcome {
+            Ok((_, change)) => change,
+            Err(failure) => return self.failed(&failure, hints, now),
+        };
+        if self.topic.succeeded(now) {
+            self.log_state();
+        }
+        let changed = change.is_some();
+        if let Some(change) = change {
+            self.metrics.changed(&change);
+            self.document_bytes = change.snapshot.len();
+            self.learn();
+            self.backplane.publish(&self.topic, change).await;
+        } else if self.noisy_places != self.document.findings().len() {
+            self.learn();
+        }
+        self.schedule.answered(&Polled {
+            started,
+            ended: self.clock.now(),
+            changed,
+            hints,
+            share: self.seat.as_ref().map_or(1, Seat::interval),
+        })
+    }
+
+    /// The last good document stays, and the feed's health says why.
+    fn failed(&self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
+        let denial = match failure {
+            Failure::Poll(error) => error.denial(),
+            Failure::Rejected(_) => None,
+        };
+        self.note_failure(failure.to_string(), denial, now);
+        let health = self.topic.health();
+        let failures = health.failures();
+        let mut next = self.schedule.failed(failures, hints, now, rand::random());
+        if next.why == Why::RetryAfter {
+            return next;
+        }
+        // One poll tries as soon as the circuit breaker lets it.
+        if let Some(at) = self.gate.tries_at().filter(|at| *at < next.at) {
+            next = self.schedule.next(at.max(now), next.why);
+        }
+        // Whether a refusal has lasted long enough to end the feed is asked on time.
+        if let Some(at) = health.ends_at().filter(|at| *at < next.at) {
+            next = self.schedule.next(at.max(now), Why::Refusal);
+        }
+        next
+    }
+
+    /// Nobody may ask the upstream, which is no success either.
+    fn turned_away(&self, refused: Refused) -> Next {
+        let now = self.clock.now();
+        self.note_failure(refused.reason, None, now);
+        let failures = self.topic.health().failures();
+        self.schedule
+            .refused(refused.refusal, failures, now, rand::random())
+    }
+
+    fn note_failure(&self, reason: String, denial: Option<Denial>, now: Timestamp) {
+        let changed = self.topic.failed(reason, denial, now);
+        // A first failure of a live feed is a blip; of any other it is news.
+        let health = self.topic.health();
+        if changed || (health.failures() == 1 && health.state() != State::Live) {
+            self.log_state();
         }
     }
 
-    /// Asks the upstream and reads the answer: the outcome's label, and the change if there is one.
-    async fn ask(&mut self) -> Result<(&'static str, Option<Change>), Failure> {
+    /// Asks the upstream and reads the answer: what its head asks for, the outcome's label, and the
+    /// change if there is one.
+    async fn ask(&mut self, pass: Pass) -> (Hints, Result<Found, Failure>) {
         let feed = Arc::clone(self.feed());
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), self.clock.now());
+        let validators = match self.schedule.trusts_validators(started_at) {
+            true => &self.validators,
+            false => &Validators::default(),
+        };
         let reply = self
             .client
             .poll(
                 &feed.request,
-                &self.validators,
+                validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
             )
             .await;
         self.metrics.answered(started.elapsed());
-        let Answer::Body { body, validators } = reply.outcome? else {
+        let hints = hints::read(&reply.head, self.clock.now()).heeded(feed.poll.respect);
+        self.tell_gate(pass, &reply, hints);
+        if let Ok(Answer::Body { .. }) = reply.outcome {
+            self.schedule.was_whole(started_at);
+        }
+        (hints, self.read(reply.outcome))
+    }
+
+    /// Tells the upstream's gate what this answer means to all of its topics.
+    fn tell_gate(&self, pass: Pass, reply: &Reply, hints: Hints) {
+        if let Some(quota) = hints.quota {
+            self.gate.note(quota);
+        }
+        let overloaded = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if let Err(PollError::Status(status)) = &reply.outcome
+            && overloaded.contains(status)
+            && let Some(pause) = hints.retry_after
+        {
+            self.gate.pause(pause);
+        }
+        pass.ended(ending(reply));
+    }
+
+    /// Reads an answer.
+    fn read(&mut self, outcome: Result<Answer, PollError>) -> Result<Found, Failure> {
+        let Answer::Body { body, validators } = outcome? else {
             self.document.not_modified();
             return Ok(("not_modified", None));
         };
@@ -221,36 +335,38 @@ impl Poller {
         }
     }
 
-    fn next_poll(&self, started: Timestamp, succeeded: bool) -> Timestamp {
-        let now = self.clock.now();
-        if succeeded {
-            return self.schedule.after_success(started, now);
-        }
-        let health = self.topic.health();
-        let next = self
-            .schedule
-            .after_failure(health.failures(), now, rand::random::<u64>());
-        // Whether a refusal has lasted long enough to end the feed is asked on time.
-        health.ends_at().map_or(next, |at| next.min(at.max(now)))
-    }
-
-    /// Sleeps until the next poll, minding who listens and how long the upstream has been silent.
-    async fn wait_until(&mut self, next: Timestamp) {
-        let next = self.clock.instant(next);
+    /// Sleeps until the next poll, minding who listens, how long the upstream has been silent, and
+    /// whether it came back.
+    async fn wait_until(&mut self, mut next: Next) {
+        let mut reopened = self.gate.reopened();
+        reopened.mark_unchanged();
+        let is_left_alone = self.topic.health().failures() > 0 && next.why != Why::RetryAfter;
         loop {
+            let due = self.clock.instant(next.at);
             let down_at = self.topic.health().down_at();
-            let wake = down_at.map_or(next, |at| self.clock.instant(at).min(next));
+            let wake = down_at.map_or(due, |at| self.clock.instant(at).min(due));
             tokio::select! {
                 () = sleep_until(wake) => {
-                    if self.topic.passed(self.clock.now()) {
-                        self.log_state();
-                    }
-                    if Instant::now() >= next {
+                    self.pass_time();
+                    if Instant::now() >= due {
                         return;
                     }
                 }
                 _ = self.audience.changed() => self.note_audience(),
+                _ = reopened.changed(), if is_left_alone => {
+                    let back = self.schedule.returning(self.clock.now());
+                    if back.at < next.at {
+                        next = back;
+                        self.topic.planned(next);
+                    }
+                }
             }
+        }
+    }
+
+    fn pass_time(&self) {
+        if self.topic.passed(self.clock.now()) {
+            self.log_state();
         }
     }
 
@@ -266,6 +382,9 @@ impl Poller {
 
     fn note_audience(&mut self) {
         let audience = *self.audience.borrow_and_update();
+        if let Some(seat) = &self.seat {
+            seat.heard_by(audience.listening());
+        }
         self.interest.note(audience, Instant::now());
     }
 
@@ -285,8 +404,29 @@ impl Poller {
         }
     }
 
+    /// What this topic wants of the upstream's budget.
+    fn member(&self) -> Member {
+        let poll = &self.feed().poll;
+        Member {
+            every: u64::try_from(poll.interval.as_millis()).unwrap_or(u64::MAX),
+            fixed: poll.cadence != Cadence::Fresh,
+            subscribers: self.audience.borrow().listening(),
+        }
+    }
+
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
+    }
+}
+
+/// How a poll ended for the upstream's circuit breaker: a body that nobody can read is an answer, a
+/// connection that ends without one is none.
+fn ending(reply: &Reply) -> Ending {
+    match &reply.outcome {
+        Err(PollError::Status(status)) if status.is_server_error() => Ending::Failed,
+        Err(PollError::Timeout(_) | PollError::Connect(_)) => Ending::Failed,
+        Err(PollError::Body(_)) if reply.head.is_empty() => Ending::Failed,
+        _ => Ending::Answered,
     }
 }
 

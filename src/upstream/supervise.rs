@@ -92,11 +92,13 @@ mod tests {
         let epoch = Epoch::from_random(1);
         let topic = Topic::new(config.feeds[0].clone(), epoch, metrics, clock.now());
         let metrics = upstream::Metrics::new(&registry);
+        let gates = upstream::Gates::new(clock, &registry);
         let (client, trap) = (Client::new().unwrap(), Arc::new(Trap::default()));
         let watched = Arc::clone(&topic);
         let make = move || {
             let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));
-            Poller::new(topic, client.clone(), trap.clone(), clock, metrics)
+            let gate = gates.of(&topic.feed().upstream);
+            Poller::new(topic, client.clone(), gate, trap.clone(), clock, metrics)
         };
         tokio::spawn(supervise(Arc::clone(&topic), clock, make));
         topic
