@@ -188,7 +188,8 @@ mod tests {
     fn shares(budget: u64, members: &[Member]) -> Vec<u64> {
         let mut shares = Shares::new(per_hour(budget));
         let ids: Vec<u64> = members.iter().map(|member| shares.join(*member)).collect();
-        let polls = |id: &u64| HOUR / shares.interval(*id, Timestamp(1));
+        let polls =
+            |id: &u64| (HOUR as f64 / shares.interval(*id, Timestamp(1)) as f64).round() as u64;
         ids.iter().map(polls).collect()
     }
 
