@@ -146,6 +146,12 @@ impl Gate {
         }
     }
 
+    /// A topic is due, and may not ask for a reason of its own.
+    pub fn turn_away(&self, refusal: Refusal) -> Refused {
+        self.metrics.held_back(refusal.hold);
+        self.refused(&self.lock(), refusal)
+    }
+
     /// The upstream asked to be left alone for so many milliseconds.
     pub fn pause(self: &Arc<Self>, millis: u64) {
         let mut inner = self.lock();

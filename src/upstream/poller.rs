@@ -145,6 +145,9 @@ impl Poller {
 
     /// Waits for its turn among the polls of this upstream.
     async fn enter(&mut self) -> Result<Pass, Refused> {
+        if let Some(refusal) = self.schedule.pause(self.clock.now()) {
+            return Err(self.gate.turn_away(refusal));
+        }
         let urgent = self.is_cold && self.audience.borrow().listening() > 0;
         let (hold, mut turn) = match self.gate.enter(urgent) {
             Entrance::Granted(pass) => return Ok(pass),
@@ -202,7 +205,7 @@ impl Poller {
     }
 
     /// The last good document stays, and the feed's health says why.
-    fn failed(&self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
+    fn failed(&mut self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
         let denial = match failure {
             Failure::Poll(error) => error.denial(),
             Failure::Rejected(_) => None,
@@ -211,7 +214,7 @@ impl Poller {
         let health = self.topic.health();
         let failures = health.failures();
         let mut next = self.schedule.failed(failures, hints, now, rand::random());
-        if next.why == Why::RetryAfter {
+        if next.why != Why::Backoff {
             return next;
         }
         // One poll tries as soon as the circuit breaker lets it.
@@ -340,9 +343,9 @@ impl Poller {
     async fn wait_until(&mut self, mut next: Next) {
         let mut reopened = self.gate.reopened();
         reopened.mark_unchanged();
-        let is_left_alone = self.topic.health().failures() > 0 && next.why != Why::RetryAfter;
+        let is_left_alone = self.topic.health().failures() > 0;
         loop {
-            let due = self.clock.instant(next.at);
+            let due = self.clock.instant(next.wake);
             let down_at = self.topic.health().down_at();
             let wake = down_at.map_or(due, |at| self.clock.instant(at).min(due));
             tokio::select! {
@@ -355,7 +358,7 @@ impl Poller {
                 _ = self.audience.changed() => self.note_audience(),
                 _ = reopened.changed(), if is_left_alone => {
                     let back = self.schedule.returning(self.clock.now());
-                    if back.at < next.at {
+                    if back.at < next.wake {
                         next = back;
                         self.topic.planned(next);
                     }

@@ -6,8 +6,10 @@ use crate::core::event::Timestamp;
 /// When a topic is polled next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Next {
-    /// Not before.
+    /// When the upstream is asked.
     pub at: Timestamp,
+    /// When to look again; before [`Self::at`] where time without an answer has to be counted.
+    pub wake: Timestamp,
     /// Milliseconds from poll to poll, as the schedule would have it at present.
     pub interval: u64,
     /// What decided.
@@ -31,8 +33,6 @@ pub enum Why {
     MaxAge,
     /// The upstream asks for this interval (`X-Poll-Interval`).
     PollInterval,
-    /// The upstream asks for a pause (`Retry-After`).
-    RetryAfter,
     /// The last poll failed.
     Backoff,
     /// Whether a refusal lasts is asked on time.
@@ -56,7 +56,6 @@ impl Why {
             Why::Budget => "budget",
             Why::MaxAge => "max_age",
             Why::PollInterval => "poll_interval",
-            Why::RetryAfter => "retry_after",
             Why::Backoff => "backoff",
             Why::Refusal => "refusal",
             Why::Recovery => "recovery",
@@ -87,7 +86,6 @@ impl Next {
                 "the upstream asks for rarer polls (X-Poll-Interval); `poll.respect` without \
                  `poll_interval` polls every {every} nevertheless"
             ),
-            Why::RetryAfter => "the upstream asks for a pause (Retry-After)".to_owned(),
             Why::Backoff => "the last poll failed".to_owned(),
             Why::Refusal => "the upstream refuses the feed; it ends if that lasts".to_owned(),
             Why::Recovery => {

@@ -52,6 +52,8 @@ pub struct Schedule {
     adaptive: Option<Adaptive>,
     /// When the last whole answer was asked for.
     whole_at: Option<Timestamp>,
+    /// Until when the last failure asked for a pause.
+    not_before: Option<Timestamp>,
 }
 
 /// A poll that the upstream answered.
@@ -85,6 +87,7 @@ impl Schedule {
             grid: Grid::new(key),
             adaptive,
             whole_at: None,
+            not_before: None,
         }
     }
 
@@ -99,6 +102,7 @@ impl Schedule {
     /// start, since a first poll on demand may lie anywhere between two ticks. It never overlaps
     /// the one before, and what the upstream asks for only ever makes it later.
     pub fn answered(&mut self, poll: &Polled) -> Next {
+        self.not_before = None;
         let (usual, why) = self.usual(poll);
         let mut next = self.next(usual.max(poll.ended), why);
         let hints = poll.hints.heeded(self.plan.respect);
@@ -143,27 +147,44 @@ impl Schedule {
 
     /// The poll after `failures` failures in a row, the last of which ended at `now`: backoff with
     /// full jitter, and not before the upstream wants it. `random` is uniform in `0..=u64::MAX`.
-    pub fn failed(&self, failures: u32, hints: Hints, now: Timestamp, random: u64) -> Next {
+    pub fn failed(&mut self, failures: u32, hints: Hints, now: Timestamp, random: u64) -> Next {
         let wish = hints.heeded(self.plan.respect).retry_after;
         let delay = backoff(self.interval, failures, random);
         match wish.filter(|wish| *wish > delay) {
-            Some(wish) => self.next(now.after(wish), Why::RetryAfter),
+            Some(wish) => {
+                let until = Some(now.after(wish));
+                self.not_before = until;
+                let hold = Hold::RetryAfter;
+                self.refused(Refusal { hold, until }, failures, now, random)
+            }
             None => self.next(now.after(delay), Why::Backoff),
         }
     }
 
-    /// The attempt after one that was turned away at `now`: as after a failure, and at latest when
-    /// the upstream may be asked again.
+    /// Why this topic may not be asked at `now`, if its last failure asked for a pause.
+    pub fn pause(&self, now: Timestamp) -> Option<Refusal> {
+        let until = self.not_before.filter(|until| *until > now);
+        until.is_some().then_some(Refusal {
+            hold: Hold::RetryAfter,
+            until,
+        })
+    }
+
+    /// The attempt after one that was turned away at `now`: when the upstream may be asked again.
+    /// Meanwhile failures are counted as often as after real ones: a feed that nobody asks for is
+    /// not live.
     pub fn refused(&self, refusal: Refusal, failures: u32, now: Timestamp, random: u64) -> Next {
-        let delay = backoff(self.interval, failures, random);
+        let wake = now.after(backoff(self.interval, failures, random));
         // One poll is enough to try whether a circuit breaker can close. Where all may go at once,
         // each does at its place.
-        let until = refusal.until.map(|until| match refusal.hold {
+        let at = refusal.until.map_or(wake, |until| match refusal.hold {
             Hold::Breaker => until.max(now.after(1)),
             _ => self.returning(until.max(now)).at,
         });
-        let at = until.map_or(now.after(delay), |until| until.min(now.after(delay)));
-        self.next(at, Why::Held(refusal.hold))
+        Next {
+            wake: wake.min(at),
+            ..self.next(at, Why::Held(refusal.hold))
+        }
     }
 
     /// When this topic is asked again after its upstream came back at `now`: at its own place
@@ -177,6 +198,7 @@ impl Schedule {
     pub fn next(&self, at: Timestamp, why: Why) -> Next {
         Next {
             at,
+            wake: at,
             interval: self.interval,
             why,
         }
