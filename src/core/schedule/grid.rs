@@ -19,16 +19,11 @@ impl Grid {
     /// The first tick at or after `now`, on the grid of this interval in milliseconds.
     pub fn tick(&self, interval: u64, now: Timestamp) -> Timestamp {
         let interval = interval.max(1);
-        let behind = (now.0 + interval - self.offset(interval)) % interval;
+        let behind = (now.0 + interval - self.hash % interval) % interval;
         match behind {
             0 => now,
             behind => now.after(interval - behind),
         }
-    }
-
-    /// This topic's place within a window of so many milliseconds.
-    pub fn offset(&self, window: u64) -> u64 {
-        self.hash % window.max(1)
     }
 }
 

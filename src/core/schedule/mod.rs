@@ -15,6 +15,8 @@ mod hold;
 mod next;
 mod pace;
 mod rate;
+#[cfg(test)]
+mod simulation;
 mod topic;
 
 pub use breaker::{BreakerRules, Turn};
