@@ -7,6 +7,7 @@
 
 mod adaptive;
 mod backoff;
+mod beat;
 mod breaker;
 mod budget;
 mod grid;

@@ -39,8 +39,6 @@ pub enum Why {
     Refusal,
     /// The upstream answers again; its topics come back one after the other.
     Recovery,
-    /// Somebody waits for the first answer.
-    Demand,
     /// It is due, and held back.
     Held(Hold),
 }
@@ -59,7 +57,6 @@ impl Why {
             Why::Backoff => "backoff",
             Why::Refusal => "refusal",
             Why::Recovery => "recovery",
-            Why::Demand => "demand",
             Why::Held(hold) => hold.word(),
         }
     }
@@ -91,7 +88,6 @@ impl Next {
             Why::Recovery => {
                 "the upstream answers again; its feeds come back one after the other".to_owned()
             }
-            Why::Demand => "somebody waits for the first answer".to_owned(),
             Why::Held(hold) => hold.sentence().to_owned(),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::adaptive::Adaptive;
 use super::backoff::{LONGEST, backoff};
+use super::beat::Beat;
 use super::grid::Grid;
 use super::hints::{Hints, Respect};
 use super::hold::Hold;
@@ -50,6 +51,7 @@ pub struct Schedule {
     interval: u64,
     grid: Grid,
     adaptive: Option<Adaptive>,
+    beat: Beat,
     /// When the last whole answer was asked for.
     whole_at: Option<Timestamp>,
     /// Until when the last failure asked for a pause.
@@ -86,6 +88,7 @@ impl Schedule {
             interval,
             grid: Grid::new(key),
             adaptive,
+            beat: Beat::default(),
             whole_at: None,
             not_before: None,
         }
@@ -103,7 +106,8 @@ impl Schedule {
     /// the one before, and what the upstream asks for only ever makes it later.
     pub fn answered(&mut self, poll: &Polled) -> Next {
         self.not_before = None;
-        let (usual, why) = self.usual(poll);
+        let usual = self.usual(poll);
+        let (usual, why) = self.just_after_change(poll).unwrap_or(usual);
         let mut next = self.next(usual.max(poll.ended), why);
         let hints = poll.hints.heeded(self.plan.respect);
         // Who set a longest interval knows better how long an answer holds.
@@ -118,6 +122,18 @@ impl Schedule {
             }
         }
         next
+    }
+
+    /// When the next poll would be if the beat of changes alone counted.
+    fn just_after_change(&mut self, poll: &Polled) -> Option<(Timestamp, Why)> {
+        if !self.plan.align || self.plan.cadence == Cadence::Fresh {
+            return None;
+        }
+        let Polled { started, ended, .. } = *poll;
+        self.beat
+            .observe(started, ended, poll.changed, self.interval);
+        let at = self.beat.aim(started, self.interval)?;
+        Some((at, Why::Beat(self.beat.period()?)))
     }
 
     /// When the next poll would be if the upstream asked for nothing.
