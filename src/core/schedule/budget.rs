@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::DAY;
 use super::rate::Allowance;
 use crate::core::event::Timestamp;
 
@@ -85,7 +86,8 @@ impl Shares {
         }
     }
 
-    /// Milliseconds from poll to poll that this topic may have.
+    /// Milliseconds from poll to poll that this topic may have; a day at most.
+    #[allow(clippy::cast_sign_loss)]
     pub fn interval(&mut self, id: u64, now: Timestamp) -> u64 {
         let Some(member) = self.members.get(&id).copied() else {
             return 1;
@@ -98,7 +100,7 @@ impl Shares {
             self.find(budget);
             (self.found_at, self.stale) = (Some(now), false);
         }
-        (1.0 / self.share(&member)).ceil() as u64
+        ((1.0 / self.share(&member)).ceil() as u64).min(DAY)
     }
 
     /// Polls in a millisecond.
@@ -188,8 +190,10 @@ mod tests {
     fn shares(budget: u64, members: &[Member]) -> Vec<u64> {
         let mut shares = Shares::new(per_hour(budget));
         let ids: Vec<u64> = members.iter().map(|member| shares.join(*member)).collect();
-        let polls =
-            |id: &u64| (HOUR as f64 / shares.interval(*id, Timestamp(1)) as f64).round() as u64;
+        let polls = |id: &u64| {
+            let interval = shares.interval(*id, Timestamp(1));
+            (HOUR + interval / 2) / interval
+        };
         ids.iter().map(polls).collect()
     }
 
