@@ -9,7 +9,7 @@
 //! | step | what happens | where |
 //! |---|---|---|
 //! | 1 | the schedule says *now* | [`core::schedule`], asked by `upstream::poller` |
-//! | 2 | the client fetches, conditionally and within limits | `upstream::client` |
+//! | 2 | its upstream's gate lets it pass, and the client fetches, conditionally | `upstream::gate`, `upstream::client` |
 //! | 3 | the answer is read, selected, compared and diffed | [`core::document`], [`core::json`], [`core::diff`] |
 //! | 4 | the change is given its id | [`backplane`] |
 //! | 5 | it enters the topic's log, and the topic wakes each shard of the writer once | [`hub::Topic`], [`core::log`] |
