@@ -16,8 +16,6 @@ mod hold;
 mod next;
 mod pace;
 mod rate;
-#[cfg(test)]
-mod simulation;
 mod topic;
 
 pub use breaker::{BreakerRules, Turn};
@@ -38,3 +36,6 @@ fn millis(duration: std::time::Duration) -> u64 {
         .unwrap_or(u64::MAX)
         .max(1)
 }
+
+#[cfg(test)]
+mod simulation;
