@@ -15,7 +15,8 @@ use super::gate_metrics::GateMetrics;
 use crate::clock::Clock;
 use crate::core::event::Timestamp;
 use crate::core::schedule::{
-    Ending, Entry, Grant, Hold, Member, Pace, PaceRules, Quota, Refusal, Shares, Turn,
+    Ending, Entry, Grant, Hold, Member, Pace, PaceRules, Quota, Refusal, Shares,
+    Turn as BreakerTurn,
 };
 
 /// One upstream's gate.
@@ -40,13 +41,16 @@ struct Inner {
 
 type Waiter = oneshot::Sender<Result<Pass, Refused>>;
 
+/// The turn of a poll that waits; whoever drops it leaves the queue.
+pub type Turn = oneshot::Receiver<Result<Pass, Refused>>;
+
 /// What becomes of a poll that is due.
 #[derive(Debug)]
 pub enum Entrance {
     /// It may start.
     Granted(Pass),
     /// It waits for its turn, for this reason.
-    Held(Hold, oneshot::Receiver<Result<Pass, Refused>>),
+    Held(Hold, Turn),
     /// Nobody may ask.
     Refused(Refused),
 }
@@ -223,15 +227,15 @@ impl Gate {
     }
 
     /// Tells of a change of the circuit breaker.
-    fn turned(&self, inner: &Inner, turn: Turn, was_probe: bool) {
+    fn turned(&self, inner: &Inner, turn: BreakerTurn, was_probe: bool) {
         let breaker = inner.pace.breaker();
         let (upstream, failures) = (&self.upstream, breaker.failures());
         match turn {
-            Turn::Same => {}
+            BreakerTurn::Same => {}
             // A probe that failed is no news.
-            Turn::Opened if was_probe => {}
-            Turn::Opened => warn!(upstream, failures, "circuit breaker opens"),
-            Turn::Closed => {
+            BreakerTurn::Opened if was_probe => {}
+            BreakerTurn::Opened => warn!(upstream, failures, "circuit breaker opens"),
+            BreakerTurn::Closed => {
                 info!(upstream, "circuit breaker closes");
                 self.reopened.send_modify(|count| *count += 1);
             }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::client::{Answer, Client, PollError, Reply, Validators};
-use super::gate::{Entrance, Gate, Pass, Refused, Seat};
+use super::gate::{Entrance, Gate, Pass, Refused, Seat, Turn};
 use super::hints;
 use super::interest::Interest;
 use super::metrics::PollMetrics;
@@ -143,29 +143,45 @@ impl Poller {
         }
     }
 
-    /// Waits for its turn among the polls of this upstream.
+    /// Waits for its turn among the polls of this upstream, which comes sooner once somebody waits
+    /// for the first answer.
     async fn enter(&mut self) -> Result<Pass, Refused> {
         if let Some(refusal) = self.schedule.pause(self.clock.now()) {
             return Err(self.gate.turn_away(refusal));
         }
-        let urgent = self.is_cold && self.audience.borrow().listening() > 0;
-        let (hold, mut turn) = match self.gate.enter(urgent) {
-            Entrance::Granted(pass) => return Ok(pass),
-            Entrance::Refused(refused) => return Err(refused),
-            Entrance::Held(hold, turn) => (hold, turn),
-        };
-        self.topic
-            .planned(self.schedule.next(self.clock.now(), Why::Held(hold)));
         loop {
+            let urgent = self.is_awaited();
+            let (hold, turn) = match self.gate.enter(urgent) {
+                Entrance::Granted(pass) => return Ok(pass),
+                Entrance::Refused(refused) => return Err(refused),
+                Entrance::Held(hold, turn) => (hold, turn),
+            };
+            let now = self.clock.now();
+            self.topic.planned(self.schedule.next(now, Why::Held(hold)));
+            if let Some(outcome) = self.await_turn(turn, urgent).await {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits in the queue; `None` if it should stand in the other one.
+    async fn await_turn(&mut self, mut turn: Turn, urgent: bool) -> Option<Result<Pass, Refused>> {
+        while urgent || !self.is_awaited() {
             let down_at = self.topic.health().down_at();
             tokio::select! {
                 outcome = &mut turn => {
-                    return outcome.expect("invariant: the gate answers whoever still waits");
+                    return Some(outcome.expect("invariant: the gate answers whoever still waits"));
                 }
                 _ = self.audience.changed() => self.note_audience(),
                 () = self.clock.reached(down_at) => self.pass_time(),
             }
         }
+        None
+    }
+
+    /// Whether somebody waits for the first answer.
+    fn is_awaited(&self) -> bool {
+        self.is_cold && self.audience.borrow().listening() > 0
     }
 
     /// Polls once and puts the outcome in place.
