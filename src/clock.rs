@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::core::event::Timestamp;
 
@@ -38,5 +38,13 @@ impl Clock {
     /// The moment to sleep until so that [`Self::now`] is at least `at` afterwards.
     pub fn instant(&self, at: Timestamp) -> Instant {
         self.started + Duration::from_millis(at.0.saturating_sub(self.started_at.0))
+    }
+
+    /// Waits until then; for ever if there is no such time.
+    pub async fn reached(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => sleep_until(self.instant(at)).await,
+            None => std::future::pending().await,
+        }
     }
 }

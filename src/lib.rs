@@ -9,7 +9,7 @@
 //! | step | what happens | where |
 //! |---|---|---|
 //! | 1 | the schedule says *now* | [`core::schedule`], asked by `upstream::poller` |
-//! | 2 | the client fetches from a server whose turn it is, conditionally and within limits, perhaps page by page | `upstream::poll`, `upstream::client`, `upstream::pages`, [`peers`] |
+//! | 2 | its upstream's gate lets it pass, and the client fetches from a server whose turn it is, conditionally, perhaps page by page | `upstream::gate`, `upstream::poll`, `upstream::client`, `upstream::pages`, [`peers`] |
 //! | 3 | the answer becomes JSON, is transformed, read, selected, compared and diffed | `upstream::reading`, [`formats`], [`core::document`], [`core::json`], [`core::diff`] |
 //! | 4 | the change is given its id | [`backplane`] |
 //! | 5 | it enters the topic's log, and the topic wakes each shard of the writer once | [`hub::Topic`], [`core::log`] |
@@ -37,7 +37,7 @@
 //! Arrows point one way: [`core`] <- [`formats`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`config`],
 //! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`]; [`hub`], [`listen`] <-
-//! [`gateway`], [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
+//! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
 //! listen to it, so nothing below calls up. `tests/architecture.rs` holds this.
 
 #![warn(clippy::unwrap_used)]

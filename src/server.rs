@@ -28,7 +28,7 @@ use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
-use crate::upstream::{self, Client, ClientError, Poller, Workers};
+use crate::upstream::{self, Client, ClientError, Gates, Poller, Workers};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -161,7 +161,8 @@ impl Server {
         let admission = Arc::new(Admission::default());
         let clock = Clock::start();
         let peers = Arc::new(Peers::start(&config, &registry)?);
-        let hub = start_polling(&config, &registry, &peers, clock)?;
+        let gates = Arc::new(Gates::new(clock, &registry));
+        let hub = start_polling(&config, &registry, (&peers, &gates), clock)?;
         let metrics = gateway::Metrics::new(&registry);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, servers, clock);
@@ -186,6 +187,8 @@ impl Server {
             registry,
             Arc::clone(&hub),
             peers,
+            gates,
+            clock,
             draining.subscribe(),
         ));
         let mut listeners = JoinSet::new();
@@ -254,18 +257,19 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
     })
 }
 
-/// Makes the topics that stand for ever, and starts a poller for each topic there is or will be.
+/// Makes the topics that stand for ever, and starts a poller for each topic there is or will be,
+/// which asks through its upstream's gate.
 fn start_polling(
     config: &Config,
     registry: &Registry,
-    peers: &Peers,
+    (peers, gates): (&Peers, &Gates),
     clock: Clock,
 ) -> Result<Arc<Hub>, StartError> {
     let workers = Workers::default();
     let mut clients = HashMap::new();
     for upstream in &config.upstreams {
-        let group = Arc::clone(peers.of(&upstream.name));
-        clients.insert(upstream.name.clone(), Client::new(upstream, group)?);
+        let client = Client::new(upstream, Arc::clone(peers.of(&upstream.name)))?;
+        clients.insert(upstream.name.clone(), (client, gates.of(upstream)));
     }
     let clients = Arc::new(clients);
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
@@ -274,9 +278,9 @@ fn start_polling(
     let make = move |topic: &Arc<Topic>| {
         let feed = topic.feed();
         let metrics = metrics.feed(&feed.path);
-        let client = clients[&feed.upstream.name].clone();
+        let (client, gate) = clients[&feed.upstream.name].clone();
         let (topic, backplane) = (topic.clone(), backplane.clone());
-        Poller::new(topic, client, &workers, backplane, clock, metrics)
+        Poller::new(topic, client, gate, &workers, backplane, clock, metrics)
     };
     for topic in hub.standing() {
         let (make, watched) = (make.clone(), topic.clone());

@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "core", "clock", "config", "metrics", "peers", "hub", "listen",
+            "core", "clock", "config", "metrics", "peers", "hub", "upstream", "listen",
         ],
     ),
     (
@@ -309,6 +309,11 @@ fn the_check_finds_what_it_is_for() {
             "upstream",
             "use crate::\n    gateway\n::X;",
             "crate::\n    gateway\n::X",
+        ),
+        (
+            "gateway",
+            "use crate::upstream::Gates;",
+            "crate::upstream::Gates",
         ),
         ("gateway", "use crate::admin::Admin;", "crate::admin::Admin"),
         ("server", "use crate::cli::run;", "crate::cli::run"),

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use crate::config;
 use crate::core::diff::InferredKey;
-use crate::core::event::Mode;
+use crate::core::event::{Mode, Timestamp};
+use crate::core::health::Health;
 use crate::core::noise::Finding;
+use crate::core::schedule::Next;
 use crate::hub::{Hub, Report, Topic};
 
 /// The state of a feed that is not polled, which is no trouble.
@@ -21,14 +23,16 @@ const PAUSED: &str = "paused";
 const MOST_LISTED: usize = 100;
 
 /// Every feed, by path, as a JSON array.
-pub(super) fn list(hub: &Hub) -> String {
+pub(super) fn list(hub: &Hub, now: Timestamp) -> String {
     let mut feeds: Vec<_> = hub.feeds().collect();
     feeds.sort_by_key(|(feed, _)| &feed.path);
     let entries: Vec<Entry<'_>> = feeds
         .iter()
         .filter_map(|(feed, topics)| match feed.parameters {
-            None => topics.first().map(|topic| Entry::One(Feed::new(topic))),
-            Some(_) => Some(Entry::Many(FeedOfMany::new(feed, topics))),
+            None => topics
+                .first()
+                .map(|topic| Entry::One(Box::new(Feed::new(topic, now)))),
+            Some(_) => Some(Entry::Many(FeedOfMany::new(feed, topics, now))),
         })
         .collect();
     let mut text =
@@ -40,7 +44,7 @@ pub(super) fn list(hub: &Hub) -> String {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Entry<'t> {
-    One(Feed<'t>),
+    One(Box<Feed<'t>>),
     Many(FeedOfMany<'t>),
 }
 
@@ -65,15 +69,43 @@ struct OneOfMany<'t> {
     state: &'static str,
     since: String,
     last_success: Option<String>,
+    age_ms: Option<u64>,
     reason: Option<String>,
     subscribers: usize,
     last_event_id: Option<String>,
     document_bytes: usize,
     events: usize,
+    #[serde(flatten)]
+    plan: Plan,
+}
+
+/// When it is polled next.
+#[derive(Serialize)]
+struct Plan {
+    next_poll: Option<String>,
+    interval_ms: Option<u64>,
+    why: Option<&'static str>,
+    why_text: Option<String>,
+}
+
+impl From<Option<Next>> for Plan {
+    fn from(next: Option<Next>) -> Self {
+        Self {
+            next_poll: next.map(|next| next.at.to_string()),
+            interval_ms: next.map(|next| next.interval),
+            why: next.map(|next| next.why.word()),
+            why_text: next.map(|next| next.sentence()),
+        }
+    }
+}
+
+/// Milliseconds since the last poll that succeeded.
+fn age(health: &Health, now: Timestamp) -> Option<u64> {
+    health.last_success().map(|at| now.0.saturating_sub(at.0))
 }
 
 impl<'t> FeedOfMany<'t> {
-    fn new(feed: &'t config::Feed, topics: &'t [Arc<Topic>]) -> Self {
+    fn new(feed: &'t config::Feed, topics: &'t [Arc<Topic>], now: Timestamp) -> Self {
         let mut recent: Vec<&Topic> = topics.iter().map(AsRef::as_ref).collect();
         recent.sort_by_key(|topic| (Reverse(topic.identity().made()), topic.identity().name()));
         recent.truncate(MOST_LISTED);
@@ -84,13 +116,16 @@ impl<'t> FeedOfMany<'t> {
             topics: topics.len(),
             max_topics: feed.parameters.as_ref().map_or(1, |it| it.topics),
             subscribers: topics.iter().map(listening).sum(),
-            recent_topics: recent.into_iter().map(OneOfMany::new).collect(),
+            recent_topics: recent
+                .into_iter()
+                .map(|it| OneOfMany::new(it, now))
+                .collect(),
         }
     }
 }
 
 impl<'t> OneOfMany<'t> {
-    fn new(topic: &'t Topic) -> Self {
+    fn new(topic: &'t Topic, now: Timestamp) -> Self {
         let report = topic.report();
         Self {
             path: topic.identity().name(),
@@ -98,11 +133,13 @@ impl<'t> OneOfMany<'t> {
             state: state(&report),
             since: report.health.since().to_string(),
             last_success: report.health.last_success().map(|at| at.to_string()),
+            age_ms: age(&report.health, now),
             reason: report.health.reason().map(str::to_owned),
             subscribers: report.audience.listening(),
             last_event_id: report.last_event_id.map(|id| id.to_string()),
             document_bytes: report.lessons.document_bytes,
             events: report.events,
+            plan: report.next.into(),
         }
     }
 }
@@ -121,6 +158,7 @@ struct Feed<'t> {
     state: &'static str,
     since: String,
     last_success: Option<String>,
+    age_ms: Option<u64>,
     reason: Option<String>,
     subscribers: Subscribers,
     last_event_id: Option<String>,
@@ -128,6 +166,8 @@ struct Feed<'t> {
     events: usize,
     keys: Vec<Key>,
     noise: Vec<Noise>,
+    #[serde(flatten)]
+    plan: Plan,
 }
 
 #[derive(Serialize)]
@@ -153,7 +193,7 @@ struct Noise {
 }
 
 impl<'t> Feed<'t> {
-    fn new(topic: &'t Topic) -> Self {
+    fn new(topic: &'t Topic, now: Timestamp) -> Self {
         let feed = topic.feed();
         let report = topic.report();
         let state = state(&report);
@@ -163,6 +203,7 @@ impl<'t> Feed<'t> {
             last_event_id,
             events,
             lessons,
+            next,
             ..
         } = report;
         let remedy = lessons.remedy(feed);
@@ -182,6 +223,7 @@ impl<'t> Feed<'t> {
             state,
             since: health.since().to_string(),
             last_success: health.last_success().map(|at| at.to_string()),
+            age_ms: age(&health, now),
             reason: health.reason().map(str::to_owned),
             subscribers: Subscribers {
                 total: audience.listening(),
@@ -195,6 +237,7 @@ impl<'t> Feed<'t> {
             events,
             keys: lessons.keys.into_iter().map(key).collect(),
             noise: lessons.noise.into_iter().map(noise).collect(),
+            plan: next.into(),
         }
     }
 }

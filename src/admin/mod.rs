@@ -17,10 +17,12 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::listen::Connection;
 use crate::metrics::Registry;
 use crate::peers::Peers;
+use crate::upstream::Gates;
 
 /// The Prometheus text format's media type.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,22 +38,28 @@ pub struct Admin {
     registry: Registry,
     hub: Arc<Hub>,
     peers: Arc<Peers>,
+    gates: Arc<Gates>,
+    clock: Clock,
     draining: watch::Receiver<bool>,
 }
 
 impl Admin {
-    /// An admin service that reports `registry`, the topics of `hub` and the servers of `peers`, and
-    /// is ready until `draining` turns true.
+    /// An admin service that reports `registry`, the topics of `hub`, the servers of `peers` and what
+    /// `gates` let through, and is ready until `draining` turns true.
     pub fn new(
         registry: Registry,
         hub: Arc<Hub>,
         peers: Arc<Peers>,
+        gates: Arc<Gates>,
+        clock: Clock,
         draining: watch::Receiver<bool>,
     ) -> Self {
         Self {
             registry,
             hub,
             peers,
+            gates,
+            clock,
             draining,
         }
     }
@@ -69,8 +77,15 @@ impl Admin {
         }
         match request.uri.path() {
             "/metrics" => (StatusCode::OK, METRICS_TYPE, self.registry.render()),
-            "/api/feeds" => (StatusCode::OK, JSON_TYPE, feeds::list(&self.hub)),
-            "/api/upstreams" => (StatusCode::OK, JSON_TYPE, upstreams::list(&self.peers)),
+            "/api/feeds" => (
+                StatusCode::OK,
+                JSON_TYPE,
+                feeds::list(&self.hub, self.clock.now()),
+            ),
+            "/api/upstreams" => {
+                let list = upstreams::list(&self.peers, &self.gates);
+                (StatusCode::OK, JSON_TYPE, list)
+            }
             "/healthz" => text(StatusCode::OK, "ok"),
             "/readyz" if *self.draining.borrow() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining")

@@ -6,12 +6,18 @@
 use serde::Serialize;
 
 use crate::peers::{Group, Peers, ServerReport};
+use crate::upstream::{GateReport, Gates};
 
 /// Every upstream, in the configuration's order, as a JSON array.
-pub(super) fn list(peers: &Peers) -> String {
+pub(super) fn list(peers: &Peers, gates: &Gates) -> String {
+    let mut reports = gates.reports();
     let upstreams: Vec<_> = peers
         .all()
-        .map(|(name, group)| Upstream::new(name, group))
+        .map(|(name, group)| {
+            let at = reports.iter().position(|report| report.upstream == name);
+            let polls = at.map(|at| Polls::from(reports.swap_remove(at)));
+            Upstream::new(name, group, polls)
+        })
         .collect();
     let mut text =
         serde_json::to_string(&upstreams).expect("invariant: names and numbers can be written");
@@ -23,6 +29,7 @@ pub(super) fn list(peers: &Peers) -> String {
 struct Upstream<'a> {
     name: &'a str,
     servers: Vec<Server>,
+    polls: Option<Polls>,
 }
 
 #[derive(Serialize)]
@@ -36,9 +43,13 @@ struct Server {
 }
 
 impl<'a> Upstream<'a> {
-    fn new(name: &'a str, group: &Group) -> Self {
+    fn new(name: &'a str, group: &Group, polls: Option<Polls>) -> Self {
         let servers = group.report().into_iter().map(Server::from).collect();
-        Self { name, servers }
+        Self {
+            name,
+            servers,
+            polls,
+        }
     }
 }
 
@@ -52,6 +63,59 @@ impl From<ServerReport> for Server {
             healthy: report.healthy,
             since: report.since.map(since),
             last_error: report.last_error,
+        }
+    }
+}
+
+/// What its feeds ask of it.
+#[derive(Serialize)]
+struct Polls {
+    circuit_breaker: &'static str,
+    since: String,
+    failures: u32,
+    in_flight: u32,
+    waiting: usize,
+    max_in_flight: u32,
+    max_requests_per_second: Option<u32>,
+    budget: Option<Budget>,
+    paused_until: Option<String>,
+    quota: Option<Quota>,
+}
+
+#[derive(Serialize)]
+struct Budget {
+    polls: u64,
+    period_ms: u128,
+    left: u64,
+}
+
+#[derive(Serialize)]
+struct Quota {
+    remaining: u64,
+    until: String,
+}
+
+impl From<GateReport> for Polls {
+    fn from(report: GateReport) -> Self {
+        let budget = report.rules.budget.zip(report.budget_left);
+        Self {
+            circuit_breaker: report.state,
+            since: report.since.to_string(),
+            failures: report.failures,
+            in_flight: report.in_flight,
+            waiting: report.waiting,
+            max_in_flight: report.rules.max_in_flight,
+            max_requests_per_second: report.rules.max_requests_per_second,
+            budget: budget.map(|(allowance, left)| Budget {
+                polls: allowance.polls,
+                period_ms: allowance.period.as_millis(),
+                left,
+            }),
+            paused_until: report.paused_until.map(|until| until.to_string()),
+            quota: report.quota.map(|(remaining, until)| Quota {
+                remaining,
+                until: until.to_string(),
+            }),
         }
     }
 }

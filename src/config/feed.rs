@@ -1,19 +1,19 @@
-//! Feeds as they are written in a configuration: what is polled, and how often.
+//! Feeds as they are written in a configuration: what is polled, and what of it counts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::deliver::deliver;
 use super::document::document;
 use super::events::events;
-use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, POLL, REQUEST};
+use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, REQUEST};
 use super::parameters::{parameters, refuse_keep};
+use super::poll::poll;
 use super::request::request;
 use super::section::Section;
 use super::sheet::Node;
 use super::template;
 use super::upstream::Upstreams;
-use super::{Feed, Idle, Json, Parameters, Poll};
+use super::{Feed, Json, Parameters};
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
@@ -37,10 +37,9 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let sections = (&section, &request_section);
     let parameters = parameters(sections, (&path, captures), &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
-    let poll_section = section.section("poll", &POLL);
-    let poll = poll(&poll_section);
+    let poll = poll(&section);
     if parameters.is_some() {
-        refuse_keep(&poll_section, &poll);
+        refuse_keep(&section, &poll);
     }
     Feed {
         poll,
@@ -85,45 +84,6 @@ fn path(section: &Section<'_>, paths: &mut Paths) -> (String, Vec<String>) {
         node.problem(what, "give each feed a path of its own");
     }
     (path, captures)
-}
-
-fn poll(section: &Section<'_>) -> Poll {
-    let duration = |key, least, standard| {
-        section
-            .find(key)
-            .and_then(|node| node.duration(least))
-            .unwrap_or(standard)
-    };
-    Poll {
-        interval: duration(
-            "interval",
-            Duration::from_millis(10),
-            Duration::from_secs(2),
-        ),
-        timeout: duration("timeout", Duration::from_millis(1), Duration::from_secs(5)),
-        idle: idle(section),
-        linger: duration("linger", Duration::ZERO, Duration::from_secs(30)),
-    }
-}
-
-fn idle(section: &Section<'_>) -> Idle {
-    let Some(node) = section.find("idle") else {
-        return Idle::Pause;
-    };
-    let Some(scalar) = node.text() else {
-        return Idle::Pause;
-    };
-    match scalar.text.as_str() {
-        "pause" => Idle::Pause,
-        "keep" => Idle::Keep,
-        _ => {
-            node.problem(
-                format!("{} is no idle policy", scalar.shown()),
-                "write `pause` or `keep`",
-            );
-            Idle::Pause
-        }
-    }
 }
 
 fn json(section: &Section<'_>, parameters: Option<&Parameters>) -> Json {

@@ -36,8 +36,10 @@ sections! {
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
-            "egress_proxy", "addresses", "headers", "credentials"
-        ] later ["max_in_flight", "max_requests_per_second"];
+            "egress_proxy", "addresses", "headers", "credentials", "max_in_flight",
+            "max_requests_per_second", "budget", "circuit_breaker"
+        ] later [];
+    BREAKER at "upstreams.NAME.circuit_breaker": ["failures", "open"] later [];
     SERVER_OF_UPSTREAM at "upstreams.NAME.servers[]": ["url", "weight"] later [];
     HEALTH_CHECK at "upstreams.NAME.health_check":
         ["path", "interval", "timeout", "healthy_after", "unhealthy_after", "status"] later [];
@@ -70,8 +72,11 @@ sections! {
     OFFSET at "feeds[].request.pages.offset":
         ["parameter", "limit_parameter", "limit"] later [];
     CURSOR at "feeds[].request.pages.cursor": ["parameter", "next"] later [];
-    POLL at "feeds[].poll": ["interval", "timeout", "idle", "linger"]
-        later ["min_interval", "max_interval"];
+    POLL at "feeds[].poll":
+        [
+            "interval", "min_interval", "max_interval", "freshness", "align", "respect",
+            "revalidate", "timeout", "idle", "linger"
+        ] later [];
     DOCUMENT at "feeds[].document":
         ["format", "transform", "select", "ignore", "key", "items", "max_bytes"] later [];
     FORMAT at "feeds[].document.format": ["csv", "xml"] later [];
@@ -301,6 +306,6 @@ mod tests {
         assert!(remedy(&FEED, "interval").starts_with("write it under `poll`"));
         assert!(remedy(&TOP, "drain").starts_with("write it under `server`"));
         assert!(remedy(&ADMIN, "colour").starts_with("known keys: listen"));
-        assert_eq!(POLL.refusal("min_interval").unwrap().0, "not supported yet");
+        assert_eq!(REQUEST.refusal("body").unwrap().0, "not supported yet");
     }
 }

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `feed`, `request`, `pages`, `parameters`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `headers` | one section of the file each |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `template` | paths with captures, and where these are put in |
@@ -33,10 +33,12 @@ mod limits;
 mod listen;
 mod load;
 mod oauth2;
+mod pace;
 mod pages;
 mod parameters;
 mod pem;
 mod place;
+mod poll;
 mod problem;
 mod request;
 mod resolve;
@@ -82,6 +84,7 @@ use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
 use crate::core::json::Path;
 use crate::core::log::Bounds;
+use crate::core::schedule::{Cadence, PaceRules, Plan, Respect};
 use crate::formats::Format;
 
 /// Everything a running pollcast was told.
@@ -201,6 +204,8 @@ pub struct Upstream {
     pub headers: HeaderMap,
     /// Put on polls, and on nothing else.
     pub credentials: Option<Credentials>,
+    /// What it bears of our polls.
+    pub pace: PaceRules,
 }
 
 impl Upstream {
@@ -290,14 +295,36 @@ pub struct Parameters {
 /// The schedule of one feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
-    /// From the start of one poll to the start of the next; at least 10 ms.
+    /// From the start of one poll to the start of the next, at least 10 ms; where adaptive polls
+    /// begin; the freshness that is wanted.
     pub interval: Duration,
+    /// How it varies.
+    pub cadence: Cadence,
+    /// Whether polls are moved to just after changes that come on a steady beat.
+    pub align: bool,
+    /// Which wishes of the upstream count.
+    pub respect: Respect,
+    /// At least so often a poll is sent without validators.
+    pub revalidate: Duration,
     /// For a whole poll: connection, redirects, and the answer to its last byte.
     pub timeout: Duration,
     /// Whether to poll while nobody listens.
     pub idle: Idle,
     /// How long polling goes on after the last subscriber left, with [`Idle::Pause`].
     pub linger: Duration,
+}
+
+impl Poll {
+    /// What a topic's schedule follows.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            interval: self.interval,
+            cadence: self.cadence,
+            align: self.align,
+            respect: self.respect,
+            revalidate: self.revalidate,
+        }
+    }
 }
 
 /// What to do while nobody listens.

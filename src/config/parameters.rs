@@ -4,7 +4,7 @@ use http::{HeaderName, header};
 use serde_yaml::Value;
 
 use super::headers::{Sent, credentials, refusal};
-use super::keys::{CLIENT_BODY, SHARE};
+use super::keys::{CLIENT_BODY, POLL, SHARE};
 use super::section::Section;
 use super::sheet::Node;
 use super::template::{Template, listed};
@@ -59,9 +59,9 @@ pub(super) fn parameters(
 }
 
 /// Refuses to poll for nobody what nobody asked for.
-pub(super) fn refuse_keep(poll_section: &Section<'_>, poll: &Poll) {
+pub(super) fn refuse_keep(feed: &Section<'_>, poll: &Poll) {
     if poll.idle == Idle::Keep
-        && let Some(node) = poll_section.find("idle")
+        && let Some(node) = feed.section("poll", &POLL).find("idle")
     {
         node.problem(
             "the topics of this feed exist only while somebody listens",

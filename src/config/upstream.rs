@@ -9,10 +9,12 @@ use url::{Host, Url};
 use super::credentials::credentials;
 use super::headers::{Sent, headers};
 use super::keys::{UPSTREAM, nearest};
+use super::pace::{pace, warn_of_want};
 use super::section::Section;
 use super::servers::Servers;
 use super::sheet::Node;
 use super::{Endpoint, Feed, Listener, Route, Upstream};
+use crate::core::schedule::PaceRules;
 
 /// The named backends, and where they stand in the file.
 pub(super) struct Upstreams<'a> {
@@ -93,6 +95,15 @@ impl<'a> Upstreams<'a> {
         }
     }
 
+    /// Warns of those whose feeds want more than they may have.
+    pub(super) fn warn_of_want(&self, feeds: &[Arc<Feed>]) {
+        for (upstream, node) in &self.entries {
+            let mine = |feed: &&Arc<Feed>| feed.upstream.name == upstream.name;
+            let feeds: Vec<_> = feeds.iter().filter(mine).collect();
+            warn_of_want(node, &upstream.pace, &feeds);
+        }
+    }
+
     /// Warns of those that nothing refers to.
     pub(super) fn warn_of_unused(&self, feeds: &[Arc<Feed>], routes: &[Arc<Route>]) {
         for (upstream, node) in &self.entries {
@@ -143,6 +154,7 @@ fn upstream(name: String, node: &Node<'_>) -> Upstream {
     upstream.credentials = section
         .find("credentials")
         .and_then(|node| credentials(&node, &upstream.headers));
+    upstream.pace = pace(&section);
     upstream
 }
 
@@ -161,5 +173,6 @@ fn stand_in(name: String) -> Upstream {
         url,
         headers: http::HeaderMap::new(),
         credentials: None,
+        pace: PaceRules::default(),
     }
 }

@@ -68,6 +68,8 @@ pub struct Health {
     /// Why the last poll failed.
     reason: Option<String>,
     ended: Option<Denial>,
+    /// The last success before an outage and the first after it, while the feed is live again.
+    gap: Option<(Timestamp, Timestamp)>,
 }
 
 impl Health {
@@ -85,6 +87,7 @@ impl Health {
             denied: None,
             reason: Some("no poll was answered yet".to_owned()),
             ended: None,
+            gap: None,
         }
     }
 
@@ -98,6 +101,10 @@ impl Health {
 
     /// A poll brought a document, a 304 or the same bytes. True if the state changed.
     pub fn succeeded(&mut self, now: Timestamp) -> bool {
+        if self.state != State::Live {
+            let outage = self.last_success.filter(|_| self.failures > 0);
+            self.gap = outage.map(|from| (from, now));
+        }
         self.failures = 0;
         self.last_success = Some(now);
         self.silent_from = Some(now);
@@ -213,11 +220,20 @@ impl Health {
         (self.failures > 0 && self.state != State::Down).then(|| after(from, self.down_after))
     }
 
+    /// The last success before an outage and the first after it, until the feed is no longer live:
+    /// what happened between them nobody saw.
+    pub fn gap(&self) -> Option<(Timestamp, Timestamp)> {
+        self.gap.filter(|_| self.state == State::Live)
+    }
+
     /// The `status` event's data.
     pub fn to_json(&self) -> String {
         let quoted = |text: String| serde_json::Value::from(text).to_string();
+        let gap = self.gap().map_or_else(String::new, |(from, to)| {
+            format!(r#","gap":{{"from":"{from}","to":"{to}"}}"#)
+        });
         format!(
-            r#"{{"state":"{}","since":"{}","last_success":{},"reason":{}}}"#,
+            r#"{{"state":"{}","since":"{}","last_success":{},"reason":{}{gap}}}"#,
             self.state.name(),
             self.since,
             self.last_success
@@ -264,6 +280,30 @@ mod tests {
         assert_eq!(fail(&mut health, 5), State::Stale);
         assert!(health.succeeded(at(7)));
         assert_eq!(health.state(), State::Live);
+    }
+
+    #[test]
+    fn the_first_success_after_an_outage_marks_the_gap_and_a_pause_of_ours_is_none() {
+        let json =
+            |health: &Health| serde_json::from_str::<serde_json::Value>(&health.to_json()).unwrap();
+        let mut health = health();
+        health.succeeded(at(1));
+        fail(&mut health, 3);
+        health.succeeded(at(5));
+        assert_eq!(health.gap(), None, "a blip");
+        fail(&mut health, 7);
+        fail(&mut health, 9);
+        assert_eq!(json(&health)["gap"], serde_json::Value::Null);
+        health.succeeded(at(100));
+        health.succeeded(at(102));
+        assert_eq!(health.gap(), Some((at(5), at(100))));
+        assert_eq!(json(&health)["gap"]["from"], "1970-01-01T00:00:05.000Z");
+        assert_eq!(json(&health)["gap"]["to"], "1970-01-01T00:01:40.000Z");
+        health.paused(at(110));
+        assert_eq!(health.gap(), None);
+        health.resumed(at(200));
+        health.succeeded(at(201));
+        assert_eq!(health.gap(), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::core::id::EventId;
 use crate::core::json::Pattern;
 use crate::core::latest::Latest;
 use crate::core::noise::Finding;
+use crate::core::schedule::Next;
 
 /// The most places that are remembered as told.
 const MAX_TOLD: usize = 256;
@@ -31,6 +32,8 @@ pub struct Report {
     pub events: usize,
     /// What its documents taught.
     pub lessons: Lessons,
+    /// The next poll; none while polling is paused.
+    pub next: Option<Next>,
 }
 
 /// What those get who ask a topic for its document.

@@ -22,6 +22,7 @@ use crate::core::health::{Denial, Health};
 use crate::core::id::EventId;
 use crate::core::json::Pattern;
 use crate::core::log::Log;
+use crate::core::schedule::Next;
 use crate::core::sse::{Coding, Frame, Kind};
 
 /// At most so much is due at once, so that a reader who missed much shares the writer's time with
@@ -65,6 +66,8 @@ struct Inner {
     changed: Option<Timestamp>,
     lessons: Lessons,
     shares: Shares,
+    /// The next poll, once it is known.
+    next: Option<Next>,
 }
 
 /// What a new subscriber finds.
@@ -105,6 +108,7 @@ impl Topic {
             changed: None,
             lessons: Lessons::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
+            next: None,
         };
         inner.renew_notice();
         Arc::new(Self {
@@ -175,9 +179,15 @@ impl Topic {
         inner.polled = self.feed().poll.idle == Idle::Keep;
         inner.warm = false;
         inner.refused = None;
+        inner.next = None;
         inner.health.paused(now);
         inner.renew_notice();
         inner.shares.paused();
+    }
+
+    /// When the next poll is, and why.
+    pub fn planned(&self, next: Next) {
+        self.lock().next = Some(next);
     }
 
     /// Polling begins again.
@@ -408,6 +418,7 @@ impl Topic {
             last_event_id: inner.log.newest_id(),
             events: inner.log.held().0,
             lessons: inner.lessons.clone(),
+            next: inner.next,
         }
     }
 

@@ -27,7 +27,6 @@ pub struct Validators {
 #[derive(Debug)]
 pub struct Reply {
     /// The header section of the last response; empty if there was none.
-    #[allow(dead_code)]
     pub head: HeaderMap,
     /// The answer, or why there is none.
     pub outcome: Result<Answer, PollError>,

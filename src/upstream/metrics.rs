@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::poll::BeforeRequest;
 use crate::core::change::Change;
 use crate::core::event::Mode;
 use crate::metrics::Registry;
@@ -121,6 +119,10 @@ impl PollMetrics {
         self.polls.with_label_values(&[&self.path, outcome]).inc();
     }
 
+    pub(super) fn requested(&self) {
+        self.requests.inc();
+    }
+
     pub(super) fn answered(&self, took: Duration) {
         self.duration.observe(took.as_secs_f64());
     }
@@ -141,12 +143,5 @@ impl PollMetrics {
         for (counter, form) in self.encoded_bytes.iter().zip(FORMS) {
             counter.inc_by(change.size(form).unwrap_or_default() as u64);
         }
-    }
-}
-
-#[async_trait]
-impl BeforeRequest for PollMetrics {
-    async fn request(&self) {
-        self.requests.inc();
     }
 }

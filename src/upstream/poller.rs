@@ -1,17 +1,22 @@
 //! The task that polls for one topic.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
+use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::ask::Ask;
-use super::client::{Answer, Validators};
+use super::client::{Answer, Reply, Validators};
 use super::error::PollError;
+use super::gate::{Entrance, Gate, Pass, Refused, Seat, Turn};
+use super::hints;
 use super::interest::Interest;
 use super::metrics::PollMetrics;
-use super::poll::Client;
+use super::poll::{BeforeRequest, Client};
 use super::reading::{Reading, Unreadable, apart};
 use super::transform::Workers;
 use crate::backplane::Backplane;
@@ -22,7 +27,7 @@ use crate::core::document::{Document, Observation, Rejected};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
 use crate::core::poke;
-use crate::core::schedule::Schedule;
+use crate::core::schedule::{Cadence, Ending, Hints, Member, Next, Polled, Schedule, Why};
 use crate::hub::{Audience, Lessons, Topic};
 
 /// Polls one topic for as long as somebody listens.
@@ -30,6 +35,11 @@ pub struct Poller {
     topic: Arc<Topic>,
     client: Client,
     ask: Ask,
+    gate: Arc<Gate>,
+    /// Its part in the upstream's budget, while it is polled.
+    seat: Option<Seat>,
+    /// Whether the first answer since polling last began is still to come.
+    is_cold: bool,
     backplane: Arc<dyn Backplane>,
     clock: Clock,
     metrics: PollMetrics,
@@ -47,6 +57,9 @@ pub struct Poller {
     interest: Interest,
 }
 
+/// The outcome's label, and the change if there is one.
+type Found = (&'static str, Option<Change>);
+
 /// Why a poll changed nothing.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -63,6 +76,7 @@ impl Poller {
     pub fn new(
         topic: Arc<Topic>,
         client: Client,
+        gate: Arc<Gate>,
         workers: &Workers,
         backplane: Arc<dyn Backplane>,
         clock: Clock,
@@ -70,18 +84,21 @@ impl Poller {
     ) -> Self {
         let feed = topic.feed();
         Self {
-            schedule: Schedule::new(feed.poll.interval, &topic.identity().offset_key()),
+            schedule: Schedule::new(feed.poll.plan(), &topic.identity().offset_key()),
             reading: Reading::new(feed, workers),
+            ask: Ask::of(feed, topic.identity().target()),
+            pokes: topic.pokes(),
             document: Document::new(feed.document.view.clone()),
             document_bytes: 0,
             noisy_places: 0,
             validators: Validators::default(),
             audience: topic.audience(),
-            pokes: topic.pokes(),
             interest: interest(feed),
-            ask: Ask::of(feed, topic.identity().target()),
             topic,
             client,
+            gate,
+            seat: None,
+            is_cold: true,
             backplane,
             clock,
             metrics,
@@ -92,9 +109,10 @@ impl Poller {
     /// that waits for demand starts the moment somebody comes.
     pub async fn run(mut self) {
         if self.feed().poll.idle == Idle::Keep {
-            let first = self.clock.instant(self.schedule.tick(self.clock.now()));
+            let first = self.schedule.first(self.clock.now());
+            self.topic.planned(first);
             tokio::select! {
-                () = sleep_until(first) => {}
+                () = sleep_until(self.clock.instant(first.at)) => {}
                 _ = self.audience.wait_for(|audience| audience.listening() > 0) => {}
                 _ = self.pokes.changed() => {}
             }
@@ -107,23 +125,31 @@ impl Poller {
                     .wait_for(|audience| audience.listening() > 0)
                     .await;
             }
+            self.seat = Some(self.gate.join(self.member()));
             self.note_audience();
             self.topic.resumed(self.clock.now());
             self.poll_while_wanted().await;
+            self.seat = None;
             self.topic.cooled(self.clock.now());
         }
     }
 
     /// Polls until nobody has listened for `linger`, or the feed has ended and nobody asks anew.
     async fn poll_while_wanted(&mut self) {
+        self.is_cold = true;
         loop {
-            let started = self.clock.now();
-            // Whoever pokes from now on wants another poll than this one.
-            self.pokes.mark_unchanged();
-            // In a box: most of a poller's memory is that of a poll under way.
-            let succeeded = Box::pin(self.poll()).await;
+            let next = match self.enter().await {
+                Ok(pass) => {
+                    // Whoever pokes from now on wants another poll than this one.
+                    self.pokes.mark_unchanged();
+                    // In a box: most of a poller's memory is that of a poll under way.
+                    Box::pin(self.poll(pass)).await
+                }
+                Err(refused) => self.turned_away(refused),
+            };
+            self.is_cold = false;
+            self.topic.planned(next);
             self.topic.warmed();
-            let next = self.next_poll(started, succeeded);
             self.wait_until(next).await;
             if self.feed().poll.idle == Idle::Keep {
                 continue;
@@ -137,9 +163,51 @@ impl Poller {
         }
     }
 
-    /// Polls once and puts the outcome in place. True if the upstream's answer was accepted.
-    async fn poll(&mut self) -> bool {
-        let outcome = self.ask().await;
+    /// Waits for its turn among the polls of this upstream, which comes sooner once somebody waits
+    /// for the first answer.
+    async fn enter(&mut self) -> Result<Pass, Refused> {
+        if let Some(refusal) = self.schedule.pause(self.clock.now()) {
+            return Err(self.gate.turn_away(refusal));
+        }
+        loop {
+            let urgent = self.is_awaited();
+            let (hold, turn) = match self.gate.enter(urgent) {
+                Entrance::Granted(pass) => return Ok(pass),
+                Entrance::Refused(refused) => return Err(refused),
+                Entrance::Held(hold, turn) => (hold, turn),
+            };
+            let now = self.clock.now();
+            self.topic.planned(self.schedule.next(now, Why::Held(hold)));
+            if let Some(outcome) = self.await_turn(turn, urgent).await {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits in the queue; `None` if it should stand in the other one.
+    async fn await_turn(&mut self, mut turn: Turn, urgent: bool) -> Option<Result<Pass, Refused>> {
+        while urgent || !self.is_awaited() {
+            let down_at = self.topic.health().down_at();
+            tokio::select! {
+                outcome = &mut turn => {
+                    return Some(outcome.expect("invariant: the gate answers whoever still waits"));
+                }
+                _ = self.audience.changed() => self.note_audience(),
+                () = self.clock.reached(down_at) => self.pass_time(),
+            }
+        }
+        None
+    }
+
+    /// Whether somebody waits for the first answer.
+    fn is_awaited(&self) -> bool {
+        self.is_cold && self.audience.borrow().listening() > 0
+    }
+
+    /// Polls once and puts the outcome in place.
+    async fn poll(&mut self, pass: Pass) -> Next {
+        let started = self.clock.now();
+        let (hints, outcome) = self.ask(pass).await;
         let now = self.clock.now();
         let label = match &outcome {
             Ok((label, _)) => label,
@@ -148,53 +216,127 @@ impl Poller {
             Err(Failure::Rejected(error)) => error.reason(),
         };
         self.metrics.polled(label);
-        match outcome {
-            Ok((_, change)) => {
-                if self.topic.succeeded(now) {
-                    self.log_state();
-                }
-                if let Some(change) = change {
-                    self.metrics.changed(&change);
-                    self.document_bytes = change.snapshot.len();
-                    self.learn();
-                    self.backplane.publish(&self.topic, change).await;
-                } else if self.noisy_places != self.document.findings().len() {
-                    self.learn();
-                }
-                true
-            }
-            Err(failure) => {
-                let denial = match &failure {
-                    Failure::Poll(error) => error.denial(),
-                    Failure::Unreadable(_) | Failure::Rejected(_) => None,
-                };
-                let changed = self.topic.failed(failure.to_string(), denial, now);
-                // A first failure of a live feed is a blip; of any other it is news.
-                let health = self.topic.health();
-                if changed || (health.failures() == 1 && health.state() != State::Live) {
-                    self.log_state();
-                }
-                false
-            }
+        let change = match outcome {
+            Ok((_, change)) => change,
+            Err(failure) => return self.failed(&failure, hints, now),
+        };
+        if self.topic.succeeded(now) {
+            self.log_state();
+        }
+        let changed = change.is_some();
+        if let Some(change) = change {
+            self.metrics.changed(&change);
+            self.document_bytes = change.snapshot.len();
+            self.learn();
+            self.backplane.publish(&self.topic, change).await;
+        } else if self.noisy_places != self.document.findings().len() {
+            self.learn();
+        }
+        self.schedule.answered(&Polled {
+            started,
+            ended: self.clock.now(),
+            changed,
+            hints,
+            share: self.seat.as_ref().map_or(1, Seat::interval),
+        })
+    }
+
+    /// The last good document stays, and the feed's health says why.
+    fn failed(&mut self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
+        let denial = match failure {
+            Failure::Poll(error) => error.denial(),
+            Failure::Unreadable(_) | Failure::Rejected(_) => None,
+        };
+        self.note_failure(failure.to_string(), denial, now);
+        let health = self.topic.health();
+        let failures = health.failures();
+        let mut next = self.schedule.failed(failures, hints, now, rand::random());
+        if next.why != Why::Backoff {
+            return next;
+        }
+        // One poll tries as soon as the circuit breaker lets it.
+        if let Some(at) = self.gate.tries_at().filter(|at| *at < next.at) {
+            next = self.schedule.next(at.max(now), next.why);
+        }
+        // Whether a refusal has lasted long enough to end the feed is asked on time.
+        if let Some(at) = health.ends_at().filter(|at| *at < next.at) {
+            next = self.schedule.next(at.max(now), Why::Refusal);
+        }
+        next
+    }
+
+    /// Nobody may ask the upstream, which is no success either.
+    fn turned_away(&self, refused: Refused) -> Next {
+        let now = self.clock.now();
+        self.note_failure(refused.reason, None, now);
+        let failures = self.topic.health().failures();
+        self.schedule
+            .refused(refused.refusal, failures, now, rand::random())
+    }
+
+    fn note_failure(&self, reason: String, denial: Option<Denial>, now: Timestamp) {
+        let changed = self.topic.failed(reason, denial, now);
+        // A first failure of a live feed is a blip; of any other it is news.
+        let health = self.topic.health();
+        if changed || (health.failures() == 1 && health.state() != State::Live) {
+            self.log_state();
         }
     }
 
-    /// Asks the upstream and reads the answer: the outcome's label, and the change if there is one.
-    async fn ask(&mut self) -> Result<(&'static str, Option<Change>), Failure> {
+    /// Asks the upstream and reads the answer: what its head asks for, the outcome's label, and the
+    /// change if there is one.
+    async fn ask(&mut self, pass: Pass) -> (Hints, Result<Found, Failure>) {
         let feed = Arc::clone(self.feed());
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), self.clock.now());
+        let validators = match self.schedule.trusts_validators(started_at) {
+            true => &self.validators,
+            false => &Validators::default(),
+        };
+        let requests = Requests {
+            metrics: &self.metrics,
+            gate: &self.gate,
+            is_first: AtomicBool::new(true),
+        };
         let reply = self
             .client
             .poll(
                 &self.ask,
-                &self.validators,
+                validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
-                &self.metrics,
+                &requests,
             )
             .await;
         self.metrics.answered(started.elapsed());
-        let Answer::Body { body, validators } = reply.outcome? else {
+        let hints = hints::read(&reply.head, self.clock.now()).heeded(feed.poll.respect);
+        self.tell_gate(pass, &reply, hints);
+        if let Ok(Answer::Body { .. }) = reply.outcome {
+            self.schedule.was_whole(started_at);
+        }
+        (hints, self.read(reply.outcome).await)
+    }
+
+    /// Tells the upstream's gate what this answer means to all of its topics.
+    fn tell_gate(&self, pass: Pass, reply: &Reply, hints: Hints) {
+        if let Some(quota) = hints.quota {
+            self.gate.note(quota);
+        }
+        let overloaded = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if let Err(PollError::Status(status)) = &reply.outcome
+            && overloaded.contains(status)
+            && let Some(pause) = hints.retry_after
+        {
+            self.gate.pause(pause);
+        }
+        pass.ended(ending(reply));
+    }
+
+    /// Reads an answer.
+    async fn read(&mut self, outcome: Result<Answer, PollError>) -> Result<Found, Failure> {
+        let Answer::Body { body, validators } = outcome? else {
             self.document.not_modified();
             return Ok(("not_modified", None));
         };
@@ -242,43 +384,47 @@ impl Poller {
         }
     }
 
-    fn next_poll(&self, started: Timestamp, succeeded: bool) -> Timestamp {
-        let now = self.clock.now();
-        if succeeded {
-            return self.schedule.after_success(started, now);
-        }
-        let health = self.topic.health();
-        let next = self
-            .schedule
-            .after_failure(health.failures(), now, rand::random::<u64>());
-        // Whether a refusal has lasted long enough to end the feed is asked on time.
-        health.ends_at().map_or(next, |at| next.min(at.max(now)))
-    }
-
-    /// Sleeps until the next poll, minding who listens, who pokes, and how long the upstream has been
-    /// silent.
-    async fn wait_until(&mut self, next: Timestamp) {
+    /// Sleeps until the next poll, minding who listens, who pokes, how long the upstream has been silent, and
+    /// whether it came back.
+    async fn wait_until(&mut self, mut next: Next) {
         let ended = self.clock.now();
-        let mut next = self.clock.instant(next);
+        let mut reopened = self.gate.reopened();
+        reopened.mark_unchanged();
+        let is_left_alone = self.topic.health().failures() > 0;
         loop {
+            let due = self.clock.instant(next.wake);
             let down_at = self.topic.health().down_at();
-            let wake = down_at.map_or(next, |at| self.clock.instant(at).min(next));
+            let wake = down_at.map_or(due, |at| self.clock.instant(at).min(due));
             tokio::select! {
                 () = sleep_until(wake) => {
-                    if self.topic.passed(self.clock.now()) {
-                        self.log_state();
-                    }
-                    if Instant::now() >= next {
+                    self.pass_time();
+                    if Instant::now() >= due {
                         return;
                     }
                 }
                 _ = self.audience.changed() => self.note_audience(),
+                _ = reopened.changed(), if is_left_alone => {
+                    let back = self.schedule.returning(self.clock.now());
+                    if back.at < next.wake {
+                        next = back;
+                        self.topic.planned(next);
+                    }
+                }
                 _ = self.pokes.changed() => {
                     let failures = self.topic.health().failures();
-                    let earliest = poke::earliest(failures, ended, rand::random::<u64>());
-                    next = next.min(self.clock.instant(earliest));
+                    let at = poke::earliest(failures, ended, rand::random());
+                    if at < next.wake {
+                        next = self.schedule.next(at, Why::Poke);
+                        self.topic.planned(next);
+                    }
                 }
             }
+        }
+    }
+
+    fn pass_time(&self) {
+        if self.topic.passed(self.clock.now()) {
+            self.log_state();
         }
     }
 
@@ -294,6 +440,9 @@ impl Poller {
 
     fn note_audience(&mut self) {
         let audience = *self.audience.borrow_and_update();
+        if let Some(seat) = &self.seat {
+            seat.heard_by(audience.listening());
+        }
         self.interest.note(audience, Instant::now());
     }
 
@@ -318,8 +467,47 @@ impl Poller {
         }
     }
 
+    /// What this topic wants of the upstream's budget.
+    fn member(&self) -> Member {
+        let poll = &self.feed().poll;
+        Member {
+            every: u64::try_from(poll.interval.as_millis()).unwrap_or(u64::MAX),
+            fixed: poll.cadence != Cadence::Fresh,
+            subscribers: self.audience.borrow().listening(),
+        }
+    }
+
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
+    }
+}
+
+/// The requests of one poll: each is counted, and all but the first, which has a pass, go through
+/// the gate one by one.
+struct Requests<'a> {
+    metrics: &'a PollMetrics,
+    gate: &'a Gate,
+    is_first: AtomicBool,
+}
+
+#[async_trait]
+impl BeforeRequest for Requests<'_> {
+    async fn request(&self) {
+        self.metrics.requested();
+        if !self.is_first.swap(false, Ordering::Relaxed) {
+            self.gate.further().await;
+        }
+    }
+}
+
+/// How a poll ended for the upstream's circuit breaker: a body that nobody can read is an answer, a
+/// connection that ends without one is none.
+fn ending(reply: &Reply) -> Ending {
+    match &reply.outcome {
+        Err(PollError::Status(status)) if status.is_server_error() => Ending::Failed,
+        Err(PollError::Timeout(_) | PollError::Connect(_)) => Ending::Failed,
+        Err(PollError::Body(_)) if reply.head.is_empty() => Ending::Failed,
+        _ => Ending::Answered,
     }
 }
 

@@ -115,15 +115,18 @@ mod tests {
         let topic = Topic::new(common, identity);
         let metrics = upstream::Metrics::new(&registry);
         let peers = Peers::start(&config, &registry).unwrap();
+        let gates = upstream::Gates::new(clock, &registry);
         let client = Client::new(&config.upstreams[0], Arc::clone(peers.of("a"))).unwrap();
         let trap = Arc::new(Trap::default());
         let watched = Arc::clone(&topic);
         let make = move || {
             let (topic, metrics) = (watched.clone(), metrics.feed("/feed"));
+            let gate = gates.of(&topic.feed().upstream);
             let workers = upstream::Workers::default();
             Poller::new(
                 topic,
                 client.clone(),
+                gate,
                 &workers,
                 trap.clone(),
                 clock,

@@ -210,6 +210,7 @@ fn the_api_shows_what_is_known_of_each_feed() {
         "reason": "no poll was answered yet",
         "subscribers": {"total": 0, "patch": 0, "merge": 0, "items": 0, "snapshot": 0},
         "last_event_id": null, "document_bytes": 0, "events": 0, "keys": [], "noise": [],
+        "next_poll": null, "interval_ms": null, "why": null, "why_text": null,
     });
     expected["since"] = cold[1]["since"].clone();
     assert_eq!(cold[1], expected);

@@ -6,13 +6,12 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use crate::core::event::Timestamp;
-use crate::core::schedule::Schedule;
+use crate::core::schedule::backoff;
 
 /// A token is renewed this long before its end, or after four fifths of a short life.
 const MARGIN: Duration = Duration::from_secs(30);
-/// The least time between two failures to get a token.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// The least time between two failures to get a token, in milliseconds.
+const LEAST_PAUSE: u64 = 1000;
 /// A token lives no shorter than this, whatever its issuer says, or each poll would ask for one.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// A token lives no longer than this without being renewed, whatever its issuer says.
@@ -122,8 +121,7 @@ impl Holding {
 
 /// The time until the next attempt, with full jitter.
 fn pause(failures: u32, random: u64) -> Duration {
-    let schedule = Schedule::new(LEAST_PAUSE, "");
-    Duration::from_millis(schedule.after_failure(failures, Timestamp(0), random).0)
+    Duration::from_millis(backoff(LEAST_PAUSE, failures, random))
 }
 
 #[cfg(test)]
