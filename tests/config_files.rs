@@ -167,7 +167,8 @@ fn secrets_from_files_are_found_beside_the_configuration() {
     assert!(headers["x-api-key"].is_sensitive());
     assert_eq!(config.feeds[0].events.history.events, 250);
     let request = &config.feeds[0].request;
-    assert_eq!(request.shown, "https://shop.internal/v1/orders?...");
+    assert_eq!(request.shown, "https://${HOST}/${VERSION:-v1}/orders?...");
+    assert_eq!(request.path.path(&[]), "/v1/orders");
     let tags = request.query.iter().map(|(_, tag)| tag.text(&[]));
     assert_eq!(tags.collect::<Vec<_>>(), ["$x", "a b"]);
 }

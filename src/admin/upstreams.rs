@@ -29,6 +29,8 @@ pub(super) fn list(peers: &Peers, gates: &Gates) -> String {
 struct Upstream<'a> {
     name: &'a str,
     servers: Vec<Server>,
+    /// Every upstream has a gate.
+    #[serde(flatten)]
     polls: Option<Polls>,
 }
 

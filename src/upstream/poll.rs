@@ -140,20 +140,17 @@ impl Asking<'_> {
     async fn reach(&mut self, url: &mut Url, max_bytes: usize) -> Reply {
         let mut moved = self.server.url(url);
         let reply = self.exchange().run(&mut moved, max_bytes).await;
-        let is_unreached = matches!(reply.outcome, Err(PollError::Connect(_)));
-        let key = self.ask.key();
-        let tried = std::slice::from_ref(&self.server);
-        let reply = match self.client.group.other(key, tried) {
-            Some(other) if is_unreached && !self.is_moved => {
-                self.server = other;
-                self.is_moved = true;
-                moved = self.server.url(url);
-                self.exchange().run(&mut moved, max_bytes).await
-            }
-            _ => reply,
-        };
         *url = moved;
-        reply
+        if !matches!(reply.outcome, Err(PollError::Connect(_))) || self.is_moved {
+            return reply;
+        }
+        let tried = std::slice::from_ref(&self.server);
+        let Some(other) = self.client.group.other(self.ask.key(), tried) else {
+            return reply;
+        };
+        (self.server, self.is_moved) = (other, true);
+        *url = self.server.url(url);
+        self.exchange().run(url, max_bytes).await
     }
 
     fn exchange(&self) -> Exchange<'_> {

@@ -150,7 +150,7 @@ mod tests {
                     let bytes = frame.bytes(Wire::PLAIN);
                     let text = String::from_utf8_lossy(&bytes);
                     snapshots += usize::from(frame.kind() == Kind::Snapshot);
-                    stale += usize::from(text.contains("pollcast failed to read the answer"));
+                    stale += usize::from(text.contains("\"state\":\"stale\""));
                 }
                 cursor = due.after;
                 sleep(Duration::from_millis(1)).await;

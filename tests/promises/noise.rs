@@ -206,7 +206,7 @@ fn the_api_shows_what_is_known_of_each_feed() {
     assert_eq!(cold[0]["path"], "/feed", "in the order of their paths");
     assert!(cold[1]["since"].is_string());
     let mut expected = json!({
-        "path": "/z", "upstream": "legacy", "state": "paused", "last_success": null,
+        "path": "/z", "upstream": "legacy", "state": "paused", "last_success": null, "age_ms": null,
         "reason": "no poll was answered yet",
         "subscribers": {"total": 0, "patch": 0, "merge": 0, "items": 0, "snapshot": 0},
         "last_event_id": null, "document_bytes": 0, "events": 0, "keys": [], "noise": [],
