@@ -13,6 +13,7 @@ mod gate;
 mod gate_metrics;
 mod gates;
 mod hints;
+mod inquiry;
 mod interest;
 mod metrics;
 mod pages;

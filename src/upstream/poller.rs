@@ -1,40 +1,29 @@
 //! The task that polls for one topic.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
-use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::ask::Ask;
-use super::client::{Answer, Reply, Validators};
-use super::error::PollError;
 use super::gate::{Entrance, Gate, Pass, Refused, Seat, Turn};
-use super::hints;
+use super::inquiry::{Failure, Inquiry};
 use super::interest::Interest;
 use super::metrics::PollMetrics;
-use super::poll::{BeforeRequest, Client};
-use super::reading::{Reading, Unreadable, apart};
+use super::poll::Client;
 use super::transform::Workers;
 use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
-use crate::core::change::Change;
-use crate::core::document::{Document, Observation, Rejected};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
 use crate::core::poke;
-use crate::core::schedule::{Cadence, Ending, Hints, Member, Next, Polled, Schedule, Why};
-use crate::hub::{Audience, Lessons, Topic};
+use crate::core::schedule::{Cadence, Hints, Member, Next, Polled, Schedule, Why};
+use crate::hub::{Audience, Topic};
 
 /// Polls one topic for as long as somebody listens.
 pub struct Poller {
     topic: Arc<Topic>,
-    client: Client,
-    ask: Ask,
     gate: Arc<Gate>,
     /// Its part in the upstream's budget, while it is polled.
     seat: Option<Seat>,
@@ -44,31 +33,10 @@ pub struct Poller {
     clock: Clock,
     metrics: PollMetrics,
     schedule: Schedule,
-    reading: Reading,
-    document: Document,
-    /// The length of what it holds.
-    document_bytes: usize,
-    /// How many of its places were passed on as noise.
-    noisy_places: usize,
-    /// Of the answer that `document` was read from.
-    validators: Validators,
+    inquiry: Inquiry,
     audience: watch::Receiver<Audience>,
     pokes: watch::Receiver<u64>,
     interest: Interest,
-}
-
-/// The outcome's label, and the change if there is one.
-type Found = (&'static str, Option<Change>);
-
-/// Why a poll changed nothing.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Poll(#[from] PollError),
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
 }
 
 impl Poller {
@@ -85,17 +53,11 @@ impl Poller {
         let feed = topic.feed();
         Self {
             schedule: Schedule::new(feed.poll.plan(), &topic.identity().offset_key()),
-            reading: Reading::new(feed, workers),
-            ask: Ask::of(feed, topic.identity().target()),
+            inquiry: Inquiry::new(&topic, client, Arc::clone(&gate), workers, clock),
             pokes: topic.pokes(),
-            document: Document::new(feed.document.view.clone()),
-            document_bytes: 0,
-            noisy_places: 0,
-            validators: Validators::default(),
             audience: topic.audience(),
             interest: interest(feed),
             topic,
-            client,
             gate,
             seat: None,
             is_cold: true,
@@ -207,13 +169,28 @@ impl Poller {
     /// Polls once and puts the outcome in place.
     async fn poll(&mut self, pass: Pass) -> Next {
         let started = self.clock.now();
-        let (hints, outcome) = self.ask(pass).await;
+        let feed = Arc::clone(self.feed());
+        let is_conditional = self.schedule.trusts_validators(started);
+        let answered = self
+            .inquiry
+            .ask(&feed, pass, is_conditional, &self.metrics)
+            .await;
+        if answered.is_whole() {
+            self.schedule.was_whole(started);
+        }
+        let hints = answered.hints;
+        if self.audience.has_changed().unwrap_or(false) {
+            self.note_audience();
+        }
+        let wanted = self.interest.modes(Instant::now());
+        let outcome = self
+            .inquiry
+            .read(answered.outcome, wanted, &self.metrics)
+            .await;
         let now = self.clock.now();
         let label = match &outcome {
             Ok((label, _)) => label,
-            Err(Failure::Poll(error)) => error.outcome(),
-            Err(Failure::Unreadable(error)) => error.reason(),
-            Err(Failure::Rejected(error)) => error.reason(),
+            Err(failure) => failure.label(),
         };
         self.metrics.polled(label);
         let change = match outcome {
@@ -224,13 +201,10 @@ impl Poller {
             self.log_state();
         }
         let changed = change.is_some();
+        self.learn(changed);
         if let Some(change) = change {
             self.metrics.changed(&change);
-            self.document_bytes = change.snapshot.len();
-            self.learn();
             self.backplane.publish(&self.topic, change).await;
-        } else if self.noisy_places != self.document.findings().len() {
-            self.learn();
         }
         self.schedule.answered(&Polled {
             started,
@@ -243,11 +217,7 @@ impl Poller {
 
     /// The last good document stays, and the feed's health says why.
     fn failed(&mut self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
-        let denial = match failure {
-            Failure::Poll(error) => error.denial(),
-            Failure::Unreadable(_) | Failure::Rejected(_) => None,
-        };
-        self.note_failure(failure.to_string(), denial, now);
+        self.note_failure(failure.to_string(), failure.denial(), now);
         let health = self.topic.health();
         let failures = health.failures();
         let mut next = self.schedule.failed(failures, hints, now, rand::random());
@@ -283,94 +253,13 @@ impl Poller {
         }
     }
 
-    /// Asks the upstream and reads the answer: what its head asks for, the outcome's label, and the
-    /// change if there is one.
-    async fn ask(&mut self, pass: Pass) -> (Hints, Result<Found, Failure>) {
-        let feed = Arc::clone(self.feed());
-        let (started, started_at) = (Instant::now(), self.clock.now());
-        let validators = match self.schedule.trusts_validators(started_at) {
-            true => &self.validators,
-            false => &Validators::default(),
-        };
-        let requests = Requests {
-            metrics: &self.metrics,
-            gate: &self.gate,
-            is_first: AtomicBool::new(true),
-        };
-        let reply = self
-            .client
-            .poll(
-                &self.ask,
-                validators,
-                feed.poll.timeout,
-                feed.document.max_bytes,
-                &requests,
-            )
-            .await;
-        self.metrics.answered(started.elapsed());
-        let hints = hints::read(&reply.head, self.clock.now()).heeded(feed.poll.respect);
-        self.tell_gate(pass, &reply, hints);
-        if let Ok(Answer::Body { .. }) = reply.outcome {
-            self.schedule.was_whole(started_at);
-        }
-        (hints, self.read(reply.outcome).await)
-    }
-
-    /// Tells the upstream's gate what this answer means to all of its topics.
-    fn tell_gate(&self, pass: Pass, reply: &Reply, hints: Hints) {
-        if let Some(quota) = hints.quota {
-            self.gate.note(quota);
-        }
-        let overloaded = [
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ];
-        if let Err(PollError::Status(status)) = &reply.outcome
-            && overloaded.contains(status)
-            && let Some(pause) = hints.retry_after
-        {
-            self.gate.pause(pause);
-        }
-        pass.ended(ending(reply));
-    }
-
-    /// Reads an answer.
-    async fn read(&mut self, outcome: Result<Answer, PollError>) -> Result<Found, Failure> {
-        let Answer::Body { body, validators } = outcome? else {
-            self.document.not_modified();
-            return Ok(("not_modified", None));
-        };
-        self.metrics.received(body.len());
-        if self.audience.has_changed().unwrap_or(false) {
-            self.note_audience();
-        }
-        let Some(body) = self.reading.read(body).await? else {
-            self.document.not_modified();
-            self.validators = validators;
-            return Ok(("unchanged", None));
-        };
-        self.document.want(self.interest.modes(Instant::now()));
-        let bytes = body.len().max(self.document.body_len());
-        let observation = apart(bytes, || self.document.observe(body))?;
-        self.reading.accepted();
-        self.validators = validators;
-        Ok(match observation {
-            Observation::Unchanged => ("unchanged", None),
-            Observation::Changed(change) => ("changed", Some(change)),
-        })
-    }
-
     /// Passes on what the documents taught. Noise is told, once, and never dropped: whether a client
     /// needs it is not for us to know.
-    fn learn(&mut self) {
-        let lessons = Lessons {
-            document_bytes: self.document_bytes,
-            keys: self.document.keys(),
-            noise: self.document.findings(),
+    fn learn(&mut self, changed: bool) {
+        let Some((lessons, wasted)) = self.inquiry.lessons(changed) else {
+            return;
         };
-        self.noisy_places = lessons.noise.len();
-        self.metrics
-            .noise(self.noisy_places, self.document.take_wasted());
+        self.metrics.noise(lessons.noise.len(), wasted);
         let feed = Arc::clone(self.feed());
         let remedy = lessons.remedy(&feed);
         for place in self.topic.learnt(lessons) {
@@ -384,8 +273,8 @@ impl Poller {
         }
     }
 
-    /// Sleeps until the next poll, minding who listens, who pokes, how long the upstream has been silent, and
-    /// whether it came back.
+    /// Sleeps until the next poll, minding who listens, who pokes, how long the upstream has
+    /// been silent, and whether it came back.
     async fn wait_until(&mut self, mut next: Next) {
         let ended = self.clock.now();
         let mut reopened = self.gate.reopened();
@@ -479,35 +368,6 @@ impl Poller {
 
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
-    }
-}
-
-/// The requests of one poll: each is counted, and all but the first, which has a pass, go through
-/// the gate one by one.
-struct Requests<'a> {
-    metrics: &'a PollMetrics,
-    gate: &'a Gate,
-    is_first: AtomicBool,
-}
-
-#[async_trait]
-impl BeforeRequest for Requests<'_> {
-    async fn request(&self) {
-        self.metrics.requested();
-        if !self.is_first.swap(false, Ordering::Relaxed) {
-            self.gate.further().await;
-        }
-    }
-}
-
-/// How a poll ended for the upstream's circuit breaker: a body that nobody can read is an answer, a
-/// connection that ends without one is none.
-fn ending(reply: &Reply) -> Ending {
-    match &reply.outcome {
-        Err(PollError::Status(status)) if status.is_server_error() => Ending::Failed,
-        Err(PollError::Timeout(_) | PollError::Connect(_)) => Ending::Failed,
-        Err(PollError::Body(_)) if reply.head.is_empty() => Ending::Failed,
-        _ => Ending::Answered,
     }
 }
 

@@ -1,0 +1,251 @@
+//! One topic's question to its upstream, and what the answers to it mean.
+//!
+//! Owns the request, the document as of the last accepted answer, and the validators that belong to
+//! it. Promises that the upstream's gate learns how each poll ended, and that an answer which cannot
+//! be read leaves document and validators as they were.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::ask::Ask;
+use super::client::{Answer, Reply, Validators};
+use super::error::PollError;
+use super::gate::{Gate, Pass};
+use super::hints;
+use super::metrics::PollMetrics;
+use super::poll::{BeforeRequest, Client};
+use super::reading::{Reading, Unreadable, apart};
+use super::transform::Workers;
+use crate::clock::Clock;
+use crate::config::Feed;
+use crate::core::change::Change;
+use crate::core::document::{Document, Observation, Rejected};
+use crate::core::event::Modes;
+use crate::core::health::Denial;
+use crate::core::schedule::{Ending, Hints};
+use crate::hub::{Lessons, Topic};
+
+/// What one topic asks, and what it holds.
+pub(super) struct Inquiry {
+    client: Client,
+    ask: Ask,
+    gate: Arc<Gate>,
+    clock: Clock,
+    reading: Reading,
+    document: Document,
+    /// The length of what it holds.
+    document_bytes: usize,
+    /// How many of its places were passed on as noise.
+    noisy_places: usize,
+    /// Of the answer that `document` was read from.
+    validators: Validators,
+}
+
+/// What an upstream answered.
+pub(super) struct Answered {
+    /// What the head asks for, as far as the feed heeds it.
+    pub(super) hints: Hints,
+    /// A body or its absence, to be [read](Inquiry::read).
+    pub(super) outcome: Result<Answer, PollError>,
+}
+
+/// The outcome's label, and the change if there is one.
+pub(super) type Found = (&'static str, Option<Change>);
+
+/// Why a poll changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+impl Failure {
+    /// A short word for a metric's label; one of a fixed few.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Failure::Poll(error) => error.outcome(),
+            Failure::Unreadable(error) => error.reason(),
+            Failure::Rejected(error) => error.reason(),
+        }
+    }
+
+    /// The refusal it is, if it is one.
+    pub(super) fn denial(&self) -> Option<Denial> {
+        match self {
+            Failure::Poll(error) => error.denial(),
+            Failure::Unreadable(_) | Failure::Rejected(_) => None,
+        }
+    }
+}
+
+impl Answered {
+    /// Whether it is a body, and not the word that nothing changed.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.outcome, Ok(Answer::Body { .. }))
+    }
+}
+
+impl Inquiry {
+    /// Nothing was asked yet. To be called within a runtime.
+    pub(super) fn new(
+        topic: &Topic,
+        client: Client,
+        gate: Arc<Gate>,
+        workers: &Workers,
+        clock: Clock,
+    ) -> Self {
+        let feed = topic.feed();
+        Self {
+            client,
+            ask: Ask::of(feed, topic.identity().target()),
+            gate,
+            clock,
+            reading: Reading::new(feed, workers),
+            document: Document::new(feed.document.view.clone()),
+            document_bytes: 0,
+            noisy_places: 0,
+            validators: Validators::default(),
+        }
+    }
+
+    /// Asks the upstream, conditionally if it is to be believed that nothing changed.
+    pub(super) async fn ask(
+        &self,
+        feed: &Feed,
+        pass: Pass,
+        is_conditional: bool,
+        metrics: &PollMetrics,
+    ) -> Answered {
+        let started = Instant::now();
+        let validators = match is_conditional {
+            true => &self.validators,
+            false => &Validators::default(),
+        };
+        let requests = Requests {
+            metrics,
+            gate: &self.gate,
+            is_first: AtomicBool::new(true),
+        };
+        let reply = self
+            .client
+            .poll(
+                &self.ask,
+                validators,
+                feed.poll.timeout,
+                feed.document.max_bytes,
+                &requests,
+            )
+            .await;
+        metrics.answered(started.elapsed());
+        let hints = hints::read(&reply.head, self.clock.now()).heeded(feed.poll.respect);
+        self.tell_gate(pass, &reply, hints);
+        Answered {
+            hints,
+            outcome: reply.outcome,
+        }
+    }
+
+    /// Tells the upstream's gate what this answer means to all of its topics.
+    fn tell_gate(&self, pass: Pass, reply: &Reply, hints: Hints) {
+        if let Some(quota) = hints.quota {
+            self.gate.note(quota);
+        }
+        let overloaded = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if let Err(PollError::Status(status)) = &reply.outcome
+            && overloaded.contains(status)
+            && let Some(pause) = hints.retry_after
+        {
+            self.gate.pause(pause);
+        }
+        pass.ended(ending(reply));
+    }
+
+    /// Reads an answer, and encodes what changed for `wanted`.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is no document in it.
+    pub(super) async fn read(
+        &mut self,
+        outcome: Result<Answer, PollError>,
+        wanted: Modes,
+        metrics: &PollMetrics,
+    ) -> Result<Found, Failure> {
+        let Answer::Body { body, validators } = outcome? else {
+            self.document.not_modified();
+            return Ok(("not_modified", None));
+        };
+        metrics.received(body.len());
+        let Some(body) = self.reading.read(body).await? else {
+            self.document.not_modified();
+            self.validators = validators;
+            return Ok(("unchanged", None));
+        };
+        self.document.want(wanted);
+        let bytes = body.len().max(self.document.body_len());
+        let observation = apart(bytes, || self.document.observe(body))?;
+        self.reading.accepted();
+        self.validators = validators;
+        Ok(match observation {
+            Observation::Unchanged => ("unchanged", None),
+            Observation::Changed(change) => {
+                self.document_bytes = change.snapshot.len();
+                ("changed", Some(change))
+            }
+        })
+    }
+
+    /// What the documents taught, and how many bytes went into noise since this was asked last; none
+    /// if nothing is new, which a change always is.
+    pub(super) fn lessons(&mut self, changed: bool) -> Option<(Lessons, u64)> {
+        if !changed && self.noisy_places == self.document.findings().len() {
+            return None;
+        }
+        let lessons = Lessons {
+            document_bytes: self.document_bytes,
+            keys: self.document.keys(),
+            noise: self.document.findings(),
+        };
+        self.noisy_places = lessons.noise.len();
+        Some((lessons, self.document.take_wasted()))
+    }
+}
+
+/// The requests of one poll: each is counted, and all but the first, which has a pass, go through
+/// the gate one by one.
+struct Requests<'a> {
+    metrics: &'a PollMetrics,
+    gate: &'a Gate,
+    is_first: AtomicBool,
+}
+
+#[async_trait]
+impl BeforeRequest for Requests<'_> {
+    async fn request(&self) {
+        self.metrics.requested();
+        if !self.is_first.swap(false, Ordering::Relaxed) {
+            self.gate.further().await;
+        }
+    }
+}
+
+/// How a poll ended for the upstream's circuit breaker: a body that nobody can read is an answer, a
+/// connection that ends without one is none.
+fn ending(reply: &Reply) -> Ending {
+    match &reply.outcome {
+        Err(PollError::Status(status)) if status.is_server_error() => Ending::Failed,
+        Err(PollError::Timeout(_) | PollError::Connect(_)) => Ending::Failed,
+        Err(PollError::Body(_)) if reply.head.is_empty() => Ending::Failed,
+        _ => Ending::Answered,
+    }
+}
