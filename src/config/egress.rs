@@ -1,9 +1,9 @@
 //! The way out through an HTTP proxy as it is written.
 
-use headers::Header as _;
 use http::HeaderValue;
 use url::Url;
 
+use super::secret::basic;
 use super::sheet::Node;
 
 /// An HTTP proxy on the way to the servers.
@@ -42,16 +42,5 @@ pub(super) fn egress_proxy(node: &Node<'_>) -> Option<EgressProxy> {
     });
     // Both fail only for URLs without a host.
     let _ = (url.set_username(""), url.set_password(None));
-    Some(EgressProxy {
-        url,
-        authorization: authorization.flatten(),
-    })
-}
-
-fn basic(user: &str, password: &str) -> Option<HeaderValue> {
-    let mut values = Vec::new();
-    headers::Authorization::basic(user, password).encode(&mut values);
-    let mut value: HeaderValue = values.pop()?;
-    value.set_sensitive(true);
-    Some(value)
+    Some(EgressProxy { url, authorization })
 }

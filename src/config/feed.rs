@@ -14,6 +14,7 @@ use super::sheet::Node;
 use super::template;
 use super::upstream::Upstreams;
 use super::{Feed, Json, Parameters};
+use crate::formats::Format;
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
@@ -41,9 +42,19 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     if parameters.is_some() {
         refuse_keep(&section, &poll);
     }
+    let document = document(&section.section("document", &DOCUMENT), &events);
+    if request.pages.is_some()
+        && document.format != Format::Json
+        && let Some(node) = request_section.find("pages")
+    {
+        node.problem(
+            "pages are put together as JSON, and `document.format` is another one",
+            "remove one of them",
+        );
+    }
     Feed {
         poll,
-        document: document(&section.section("document", &DOCUMENT), &events),
+        document,
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
         json: json(&section, parameters.as_ref()),
         parameters,

@@ -1,4 +1,4 @@
-//! Reaching a TLS server through an HTTP proxy (RFC 9110 section 9.3.6).
+//! Reaching servers through an HTTP proxy: by a tunnel where TLS is spoken (RFC 9110 section 9.3.6).
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,32 @@ use http::HeaderValue;
 use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorType};
+use reqwest::ClientBuilder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::config::EgressProxy;
+
+/// A client whose requests go through this proxy if there is one, and through no other, whatever the
+/// environment says.
+///
+/// # Errors
+/// If the proxy's URL is of no use to the client.
+pub fn through(
+    builder: ClientBuilder,
+    proxy: Option<&EgressProxy>,
+) -> Result<ClientBuilder, reqwest::Error> {
+    let Some(proxy) = proxy else {
+        return Ok(builder.no_proxy());
+    };
+    let mut all = reqwest::Proxy::all(proxy.url.clone())?;
+    if let Some(authorization) = &proxy.authorization {
+        all = all.custom_http_auth(authorization.clone());
+    }
+    Ok(builder.proxy(all))
+}
 
 /// The longest answer of a proxy, in bytes.
 const MAX_ANSWER: usize = 16 << 10;
@@ -34,7 +56,7 @@ impl fmt::Debug for Tunnel {
 
 #[async_trait]
 impl L4Connect for Tunnel {
-    async fn connect(&self, proxy: &SocketAddr) -> Result<Stream> {
+    async fn connect(&self, proxy: &SocketAddr) -> pingora::Result<Stream> {
         let late = |_| Error::explain(ErrorType::ConnectTimedout, "through the egress proxy");
         timeout(self.patience, self.open(proxy))
             .await
@@ -43,7 +65,7 @@ impl L4Connect for Tunnel {
 }
 
 impl Tunnel {
-    async fn open(&self, proxy: &SocketAddr) -> Result<Stream> {
+    async fn open(&self, proxy: &SocketAddr) -> pingora::Result<Stream> {
         let Some(proxy) = proxy.as_inet() else {
             return Error::e_explain(ErrorType::InternalError, "a proxy without an address");
         };

@@ -32,6 +32,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 pub(crate) use cause::{UNTRUSTED, root_cause};
+pub use egress::through;
 pub use group::{Group, ServerReport};
 pub use material::MaterialError;
 pub use resolve::NoServer;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Host;
 
-use super::egress::Tunnel;
+use super::egress::{Tunnel, through};
 use super::material::Material;
 use crate::config::{EgressProxy, Upstream};
 
@@ -230,21 +230,14 @@ fn http(
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .tls_backend_preconfigured(material.connector.clone());
-    builder = match &servers.egress_proxy {
-        Some(proxy) => {
-            let mut all = reqwest::Proxy::all(proxy.url.clone())?;
-            if let Some(authorization) = &proxy.authorization {
-                all = all.custom_http_auth(authorization.clone());
-            }
-            let host = proxy.url.host_str().unwrap_or_default();
-            builder.proxy(all).resolve(host, dial)
-        }
-        None => builder.no_proxy(),
+    let name = match &servers.egress_proxy {
+        Some(proxy) => proxy.url.host(),
+        None => base.host(),
     };
-    if let (Some(Host::Domain(name)), None) = (base.host(), &servers.egress_proxy) {
+    if let Some(Host::Domain(name)) = name {
         builder = builder.resolve(name, dial);
     }
-    builder.build()
+    through(builder, servers.egress_proxy.as_ref())?.build()
 }
 
 fn peer(spot: &Spot, dial: SocketAddr, recipe: &Recipe<'_>) -> HttpPeer {

@@ -41,10 +41,7 @@ impl Client {
     pub fn new(upstream: &Upstream, group: Arc<Group>) -> Result<Self, ClientError> {
         Ok(Self {
             group,
-            credentials: Arc::new(Credentials::new(
-                &upstream.name,
-                upstream.credentials.as_ref(),
-            )?),
+            credentials: Arc::new(Credentials::new(upstream)?),
         })
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::foreign::{Follower, node};
 use crate::support::proxy::Proxy;
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Request, Upstream};
 
 const TOKEN: &str = "Bearer of-nobody-else";
 
@@ -49,4 +49,28 @@ fn it_follows_and_resumes_with_a_token_in_a_header() {
             .iter()
             .all(|poll| poll.header("authorization").is_none())
     );
+}
+
+#[test]
+fn it_follows_and_resumes_with_a_query_that_it_posts() {
+    const QUERY: &str = r#"{"query":"{ orders { id } }"}"#;
+    let upstream = follows(", request: { client_body: {} }", |command| {
+        command.args(["--method", "POST", "--body", QUERY]);
+    });
+    let polls = upstream.requests();
+    assert!(polls.len() > 3);
+    for poll in polls {
+        assert_eq!((&*poll.method, &*poll.body), ("POST", QUERY.as_bytes()));
+    }
+}
+
+#[test]
+fn it_follows_its_own_document_with_its_token() {
+    let share = ", share: { per_credential: [authorization] }";
+    let upstream = follows(share, |command| {
+        command.args(["--header", "authorization", TOKEN]);
+    });
+    let polls = upstream.requests();
+    let is_own = |poll: &&Request| poll.header("authorization") == Some(TOKEN);
+    assert!(polls.len() > 3 && polls.iter().all(|poll| is_own(&poll)));
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::error::PollError;
-use crate::config::{self, basic, bearer, plain};
+use crate::config::{self, Upstream, basic, bearer, plain};
 use tokens::Tokens;
 pub use transport::{ClientError, NoToken};
 use watched::Watched;
@@ -31,19 +31,18 @@ enum Kind {
 }
 
 impl Credentials {
-    /// What the configuration says of the upstream of this name.
+    /// What the configuration says of this upstream.
     ///
     /// # Errors
     /// [`ClientError`] if no client for the token endpoint can be made.
-    pub(super) fn new(
-        upstream: &str,
-        configured: Option<&config::Credentials>,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(configured: &Upstream) -> Result<Self, ClientError> {
+        let upstream = &configured.name;
+        let egress = configured.servers.egress_proxy.as_ref();
         let authorization = |watched: Option<Arc<_>>| {
             let header = watched.map(|watched| (header::AUTHORIZATION, watched));
             Kind::Headers(header.into_iter().collect())
         };
-        let kind = match configured {
+        let kind = match configured.credentials.as_ref() {
             None => Kind::Headers(Vec::new()),
             Some(config::Credentials::Basic { username, password }) => {
                 let username = username.clone();
@@ -61,7 +60,7 @@ impl Credentials {
                 Kind::Headers(headers.iter().filter_map(watched).collect())
             }
             Some(config::Credentials::OAuth2(grant)) => {
-                Kind::Token(Tokens::new(upstream, Arc::clone(grant))?)
+                Kind::Token(Tokens::new(upstream, Arc::clone(grant), egress)?)
             }
         };
         Ok(Self(kind))

@@ -18,7 +18,7 @@ use super::token::{Holding, Want};
 use super::transport::ClientError;
 use super::transport::{NoToken, Transport};
 use super::watched::Watched;
-use crate::config::{Authentication, OAuth2, bearer};
+use crate::config::{Authentication, EgressProxy, OAuth2, bearer};
 use crate::upstream::error::PollError;
 
 /// How long the token endpoint may take.
@@ -42,7 +42,11 @@ impl Tokens {
     ///
     /// # Errors
     /// [`ClientError`] if TLS cannot be set up.
-    pub(super) fn new(upstream: &str, grant: Arc<OAuth2>) -> Result<Arc<Self>, ClientError> {
+    pub(super) fn new(
+        upstream: &str,
+        grant: Arc<OAuth2>,
+        egress: Option<&EgressProxy>,
+    ) -> Result<Arc<Self>, ClientError> {
         let keep = |secret: &str| Some(secret.to_owned());
         let client_secret = Watched::new(upstream, &grant.client_secret, keep)
             .expect("invariant: any text is kept");
@@ -50,7 +54,7 @@ impl Tokens {
             upstream: upstream.to_owned(),
             client_secret,
             grant,
-            transport: Transport::new()?,
+            transport: Transport::new(egress)?,
             holding: Mutex::default(),
             flight: Arc::default(),
         }))
@@ -211,7 +215,7 @@ mod tests {
         let Some(Credentials::OAuth2(grant)) = config.upstreams[0].credentials.clone() else {
             panic!("{config:?}");
         };
-        Tokens::new("a", grant).unwrap()
+        Tokens::new("a", grant, None).unwrap()
     }
 
     #[tokio::test]

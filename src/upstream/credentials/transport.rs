@@ -9,7 +9,8 @@ use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse, RequestTokenError};
 
 use reqwest::redirect;
 
-use crate::peers::root_cause;
+use crate::config::EgressProxy;
+use crate::peers::{root_cause, through};
 use crate::upstream::client::read_body;
 
 /// The longest answer of a token endpoint, in bytes.
@@ -56,12 +57,11 @@ pub(super) struct Transport {
 impl Transport {
     /// # Errors
     /// [`ClientError`] if TLS cannot be set up.
-    pub(super) fn new() -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
+    pub(super) fn new(egress: Option<&EgressProxy>) -> Result<Self, ClientError> {
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()?;
+            .redirect(redirect::Policy::none());
+        let http = through(builder, egress)?.build()?;
         Ok(Self { http })
     }
 
