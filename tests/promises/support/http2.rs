@@ -121,6 +121,11 @@ impl Events {
 
     /// Reads until a block says this, such as `event: patch`; drops what came before.
     pub async fn until(&mut self, wanted: &str) {
+        // Signs of life alone would go on for ever.
+        in_time(self.find(wanted)).await;
+    }
+
+    async fn find(&mut self, wanted: &str) {
         loop {
             if let Some(at) = self.text.find(wanted)
                 && let Some(end) = self.text[at..].find("\n\n")
