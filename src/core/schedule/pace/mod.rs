@@ -230,16 +230,18 @@ impl<W> Pace<W> {
     }
 
     /// The upstream told what it leaves us. Of answers that cross, the smaller number holds until
-    /// its time is over.
+    /// its time is over, and no longer: windows of a second or two follow each other so closely
+    /// that what is left of one would else be carried into the next.
     pub fn note(&mut self, quota: Quota, now: Timestamp) {
         let until = now.after(quota.resets_in);
         let known = self.quota.filter(|known| known.until > now);
         // Resets are told in whole seconds, so that those of one window differ by as much.
         let same = known.filter(|known| known.until.0.abs_diff(until.0) <= 2000);
+        if same.is_some_and(|known| known.remaining <= quota.remaining) {
+            return;
+        }
         self.quota = Some(Window {
-            remaining: same.map_or(quota.remaining, |known| {
-                known.remaining.min(quota.remaining)
-            }),
+            remaining: quota.remaining,
             until,
             last: known.map_or(now, |known| known.last),
         });

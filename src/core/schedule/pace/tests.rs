@@ -147,6 +147,24 @@ fn an_old_answer_does_not_give_back_what_was_used_since() {
 }
 
 #[test]
+fn what_is_left_of_a_second_is_not_carried_into_the_next() {
+    let mut pace = pace(only(64));
+    // A limit of ten a second, of which we use four; the reset is always a second away.
+    for poll in 0..100_u64 {
+        let now = NOW.after(poll * 250);
+        let grant = granted(pace.enter(true, now));
+        pace.note(
+            Quota {
+                remaining: 9 - poll % 4,
+                resets_in: 1000,
+            },
+            now,
+        );
+        pace.ended(grant, Ending::Answered, now, 0);
+    }
+}
+
+#[test]
 fn whoever_waits_for_an_answer_need_not_wait_for_the_spread() {
     let mut pace = pace(only(100));
     let quota = Quota {
