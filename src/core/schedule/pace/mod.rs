@@ -200,15 +200,16 @@ impl<W> Pace<W> {
     }
 
     /// A poll that is under way asks once more, for another page or after a redirect. Returns when it
-    /// may: limits in time hold for it as well, and it stands before the polls that wait.
-    pub fn further(&mut self, now: Timestamp) -> Timestamp {
-        let mut rates = [self.rate.as_mut(), self.budget.as_mut()];
-        let ready = rates.iter().flatten().map(|rate| rate.ready_at());
-        let at = ready.fold(now, Timestamp::max);
-        for rate in rates.iter_mut().flatten() {
-            rate.take(at);
-        }
-        at
+    /// may: limits in time hold for it as well, and it stands before the polls that wait. `None`, and
+    /// nothing is taken, if that is later than `by`.
+    pub fn further(&mut self, now: Timestamp, by: Timestamp) -> Option<Timestamp> {
+        reserve([self.rate.as_mut(), self.budget.as_mut()], now, by)
+    }
+
+    /// A poll that was held up after it was let in, and did not ask yet, takes a place in another
+    /// second; of the budget it has its part. Otherwise as [`further`](Self::further).
+    pub fn afresh(&mut self, now: Timestamp, by: Timestamp) -> Option<Timestamp> {
+        reserve([self.rate.as_mut(), None], now, by)
     }
 
     /// A poll ended. `random` is uniform in `0..=u64::MAX`.
@@ -361,6 +362,19 @@ impl<W> Pace<W> {
         }
         Grant { probe }
     }
+}
+
+/// The earliest moment at which all of these let one more start, which is taken.
+fn reserve(mut rates: [Option<&mut Rate>; 2], now: Timestamp, by: Timestamp) -> Option<Timestamp> {
+    let ready = rates.iter().flatten().map(|rate| rate.ready_at());
+    let at = ready.fold(now, Timestamp::max);
+    if at > by {
+        return None;
+    }
+    for rate in rates.iter_mut().flatten() {
+        rate.take(at);
+    }
+    Some(at)
 }
 
 impl Window {
