@@ -89,10 +89,10 @@ pub(super) fn log_to_stderr() {
         .try_init();
 }
 
-/// At this level Pingora writes down whole requests, with whatever proves who sent them: that is in
-/// no log, whatever `RUST_LOG` says.
+/// At these levels Pingora writes down whole requests and answers, with whatever proves who sent
+/// them: that is in no log, whatever `RUST_LOG` says.
 fn holds_requests(line: &Metadata<'_>) -> bool {
-    line.target().starts_with("pingora") && *line.level() == Level::TRACE
+    line.target().starts_with("pingora") && *line.level() >= Level::DEBUG
 }
 
 /// Ready on SIGTERM or SIGINT; listens from the call on, which must be within a runtime.

@@ -77,7 +77,9 @@ impl Exchange<'_> {
         let conditional = self.ask.method == Method::GET && self.known.condition(&mut headers);
         let mut redirects = 0;
         loop {
-            self.before.request().await;
+            if let Err(error) = self.before.request().await {
+                return error.into();
+            }
             let mut response = match self.send(url.clone(), headers.clone()).await {
                 Ok(response) => response,
                 Err(error) => return error.into(),

@@ -35,6 +35,12 @@ pub enum PollError {
     /// No access token to ask with.
     #[error("no access token from the token endpoint: {0}")]
     NoToken(NoToken),
+    /// Our own limits leave no room for all of its requests.
+    #[error(
+        "the upstream's limits (max_requests_per_second, budget) leave no room for all requests \
+         of a poll within {0:?} (poll.timeout)"
+    )]
+    Held(Duration),
     /// The pages make no document.
     #[error(transparent)]
     Pages(#[from] PagesError),
@@ -61,6 +67,7 @@ impl PollError {
             PollError::TooLarge(_) => "too_large",
             PollError::Body(_) => "body",
             PollError::NoToken(_) => "no_token",
+            PollError::Held(_) => "held",
             PollError::Pages(_) => "pages",
         }
     }

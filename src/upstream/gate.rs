@@ -156,13 +156,27 @@ impl Gate {
         self.refused(&self.lock(), refusal)
     }
 
-    /// Waits until a poll that is under way may ask once more.
-    pub async fn further(&self) {
+    /// Waits until a poll that is under way may ask once more. False, at once, if that is not before
+    /// `by`.
+    pub async fn further(&self, by: Timestamp) -> bool {
         let now = self.clock.now();
-        let at = self.lock().pace.further(now);
-        if at > now {
+        let at = self.lock().pace.further(now, by);
+        self.wait_for(at, now).await
+    }
+
+    /// Waits until a poll that was let in a while ago may ask for the first time. False, at once, if
+    /// that is not before `by`.
+    pub async fn afresh(&self, by: Timestamp) -> bool {
+        let now = self.clock.now();
+        let at = self.lock().pace.afresh(now, by);
+        self.wait_for(at, now).await
+    }
+
+    async fn wait_for(&self, at: Option<Timestamp>, now: Timestamp) -> bool {
+        if let Some(at) = at.filter(|at| *at > now) {
             sleep_until(self.clock.instant(at)).await;
         }
+        at.is_some()
     }
 
     /// The upstream asked to be left alone for so many milliseconds.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::Feed;
 use crate::core::change::Change;
 use crate::core::document::{Document, Observation, Rejected};
-use crate::core::event::Modes;
+use crate::core::event::{Modes, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::{Ending, Hints};
 use crate::hub::{Lessons, Topic};
@@ -132,6 +133,9 @@ impl Inquiry {
         let requests = Requests {
             metrics,
             gate: &self.gate,
+            clock: self.clock,
+            started: self.clock.now(),
+            timeout: feed.poll.timeout,
             is_first: AtomicBool::new(true),
         };
         let reply = self
@@ -221,31 +225,49 @@ impl Inquiry {
     }
 }
 
+/// A pass is for a request that goes out now; one that waits longer for a token or an address, in
+/// milliseconds, would go out together with all others that wait for it.
+const PASS_HOLDS: u64 = 50;
+
 /// The requests of one poll: each is counted, and all but the first, which has a pass, go through
 /// the gate one by one.
 struct Requests<'a> {
     metrics: &'a PollMetrics,
     gate: &'a Gate,
+    clock: Clock,
+    started: Timestamp,
+    timeout: Duration,
     is_first: AtomicBool,
 }
 
 #[async_trait]
 impl BeforeRequest for Requests<'_> {
-    async fn request(&self) {
-        self.metrics.requested();
-        if !self.is_first.swap(false, Ordering::Relaxed) {
-            self.gate.further().await;
+    async fn request(&self) -> Result<(), PollError> {
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let by = self.started.after(millis);
+        let may_ask = if !self.is_first.swap(false, Ordering::Relaxed) {
+            self.gate.further(by).await
+        } else if self.clock.now().since(self.started) > PASS_HOLDS {
+            self.gate.afresh(by).await
+        } else {
+            true
+        };
+        if !may_ask {
+            return Err(PollError::Held(self.timeout));
         }
+        self.metrics.requested();
+        Ok(())
     }
 }
 
 /// How a poll ended for the upstream's circuit breaker: a body that nobody can read is an answer, a
-/// connection that ends without one is none.
+/// connection that ends without one is none. Where nothing was asked, nobody knows.
 fn ending(reply: &Reply) -> Ending {
     match &reply.outcome {
         Err(PollError::Status(status)) if status.is_server_error() => Ending::Failed,
         Err(PollError::Timeout(_) | PollError::Connect(_)) => Ending::Failed,
         Err(PollError::Body(_)) if reply.head.is_empty() => Ending::Failed,
+        Err(PollError::NoToken(_) | PollError::Held(_)) => Ending::Unknown,
         _ => Ending::Answered,
     }
 }

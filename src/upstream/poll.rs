@@ -30,7 +30,10 @@ pub struct Client {
 #[async_trait]
 pub trait BeforeRequest: Send + Sync {
     /// Returns when the request may go out.
-    async fn request(&self);
+    ///
+    /// # Errors
+    /// [`PollError::Held`] if it may not go out before the poll's time is over.
+    async fn request(&self) -> Result<(), PollError>;
 }
 
 impl Client {

@@ -278,6 +278,9 @@ fn no_credential_can_be_read_anywhere() {
     stream.event();
     shown += &proxy.admin("/api/feeds").1;
     shown += &proxy.admin("/metrics").1;
+    let bearer = ("authorization", "Bearer t0ken-passed");
+    let passed = request(proxy.address(), "POST", "/login", &[bearer], b"b0dy-passed");
+    assert_eq!(passed.status, 200);
     // Trouble is where things get told: refusals, an upstream that breaks off, one that is gone.
     stage.becomes(|_| Reply::status(403, "{}"));
     while stream.event().is_some() {}

@@ -197,3 +197,23 @@ fn an_upstream_that_comes_back_is_not_overrun() {
     let allowed = started.elapsed().as_secs_f64() * RATE as f64 + 1.0;
     assert!(asked as f64 <= allowed, "{asked} of {allowed}");
 }
+
+#[test]
+fn a_poll_for_whose_pages_there_is_no_room_says_so_and_speaks_not_against_the_upstream() {
+    let stage = Stage::serving("[1]");
+    let limits = ", max_requests_per_second: 1, circuit_breaker: { failures: 2 }";
+    let poll = "interval: 10ms, timeout: 500ms }, request: { pages: { page: { parameter: page } }";
+    let proxy = many(&stage.url(), limits, 1, poll);
+    eventually("polls without room", || {
+        proxy.metric("pollcast_polls_total", &["held"]) > 2.5
+    });
+    assert_eq!(state(&proxy)["circuit_breaker"], "closed");
+    let told = proxy.admin("/api/feeds").1;
+    assert!(told.contains("leave no room for all requests"), "{told}");
+    let asked = stage.upstream.requests();
+    assert!(
+        asked
+            .iter()
+            .all(|request| request.target.ends_with("page=1"))
+    );
+}

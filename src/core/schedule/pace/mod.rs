@@ -200,15 +200,16 @@ impl<W> Pace<W> {
     }
 
     /// A poll that is under way asks once more, for another page or after a redirect. Returns when it
-    /// may: limits in time hold for it as well, and it stands before the polls that wait.
-    pub fn further(&mut self, now: Timestamp) -> Timestamp {
-        let mut rates = [self.rate.as_mut(), self.budget.as_mut()];
-        let ready = rates.iter().flatten().map(|rate| rate.ready_at());
-        let at = ready.fold(now, Timestamp::max);
-        for rate in rates.iter_mut().flatten() {
-            rate.take(at);
-        }
-        at
+    /// may: limits in time hold for it as well, and it stands before the polls that wait. `None`, and
+    /// nothing is taken, if that is later than `by`.
+    pub fn further(&mut self, now: Timestamp, by: Timestamp) -> Option<Timestamp> {
+        reserve([self.rate.as_mut(), self.budget.as_mut()], now, by)
+    }
+
+    /// A poll that was held up after it was let in, and did not ask yet, takes a place in another
+    /// second; of the budget it has its part. Otherwise as [`further`](Self::further).
+    pub fn afresh(&mut self, now: Timestamp, by: Timestamp) -> Option<Timestamp> {
+        reserve([self.rate.as_mut(), None], now, by)
     }
 
     /// A poll ended. `random` is uniform in `0..=u64::MAX`.
@@ -230,16 +231,18 @@ impl<W> Pace<W> {
     }
 
     /// The upstream told what it leaves us. Of answers that cross, the smaller number holds until
-    /// its time is over.
+    /// its time is over, and no longer: windows of a second or two follow each other so closely
+    /// that what is left of one would else be carried into the next.
     pub fn note(&mut self, quota: Quota, now: Timestamp) {
         let until = now.after(quota.resets_in);
         let known = self.quota.filter(|known| known.until > now);
         // Resets are told in whole seconds, so that those of one window differ by as much.
         let same = known.filter(|known| known.until.0.abs_diff(until.0) <= 2000);
+        if same.is_some_and(|known| known.remaining <= quota.remaining) {
+            return;
+        }
         self.quota = Some(Window {
-            remaining: same.map_or(quota.remaining, |known| {
-                known.remaining.min(quota.remaining)
-            }),
+            remaining: quota.remaining,
             until,
             last: known.map_or(now, |known| known.last),
         });
@@ -359,6 +362,19 @@ impl<W> Pace<W> {
         }
         Grant { probe }
     }
+}
+
+/// The earliest moment at which all of these let one more start, which is taken.
+fn reserve(mut rates: [Option<&mut Rate>; 2], now: Timestamp, by: Timestamp) -> Option<Timestamp> {
+    let ready = rates.iter().flatten().map(|rate| rate.ready_at());
+    let at = ready.fold(now, Timestamp::max);
+    if at > by {
+        return None;
+    }
+    for rate in rates.iter_mut().flatten() {
+        rate.take(at);
+    }
+    Some(at)
 }
 
 impl Window {

@@ -147,6 +147,24 @@ fn an_old_answer_does_not_give_back_what_was_used_since() {
 }
 
 #[test]
+fn what_is_left_of_a_second_is_not_carried_into_the_next() {
+    let mut pace = pace(only(64));
+    // A limit of ten a second, of which we use four; the reset is always a second away.
+    for poll in 0..100_u64 {
+        let now = NOW.after(poll * 250);
+        let grant = granted(pace.enter(true, now));
+        pace.note(
+            Quota {
+                remaining: 9 - poll % 4,
+                resets_in: 1000,
+            },
+            now,
+        );
+        pace.ended(grant, Ending::Answered, now, 0);
+    }
+}
+
+#[test]
 fn whoever_waits_for_an_answer_need_not_wait_for_the_spread() {
     let mut pace = pace(only(100));
     let quota = Quota {
@@ -175,4 +193,45 @@ fn other_limits_hold_from_now_on() {
     assert_eq!(pace.follow(rules, NOW), Turn::Same);
     assert_eq!(pace.serve(NOW, |_| true).waiters.len(), 1);
     assert_eq!(pace.budget_left(NOW), Some(0));
+}
+
+#[test]
+fn what_cannot_be_asked_in_time_takes_nothing() {
+    let allowance = Allowance {
+        polls: 60,
+        period: Duration::from_secs(3600),
+    };
+    let mut pace = pace(PaceRules {
+        max_requests_per_second: Some(10),
+        budget: Some(allowance),
+        ..PaceRules::default()
+    });
+    let _grant = granted(pace.enter(true, NOW));
+    assert_eq!(pace.further(NOW, NOW.after(59_999)), None);
+    assert_eq!(
+        pace.further(NOW, NOW.after(60_000)),
+        Some(NOW.after(60_000))
+    );
+}
+
+#[test]
+fn who_was_held_up_takes_its_place_in_another_second_and_pays_no_more() {
+    let allowance = Allowance {
+        polls: 60,
+        period: Duration::from_secs(3600),
+    };
+    let mut pace = pace(PaceRules {
+        max_requests_per_second: Some(10),
+        budget: Some(allowance),
+        ..PaceRules::default()
+    });
+    let _grant = granted(pace.enter(true, NOW));
+    let late = NOW.after(5000);
+    let by = late.after(1000);
+    assert_eq!(pace.afresh(late, by), Some(late));
+    assert_eq!(pace.afresh(late, by), Some(late.after(100)));
+    assert_eq!(
+        pace.further(late, by.after(54_000)),
+        Some(NOW.after(60_000))
+    );
 }
