@@ -25,11 +25,12 @@
 //!
 //! # Words
 //!
-//! An *upstream* is a named backend, behind which stands one *server* or a group of them. A *feed* is one configured entry; its live document is a
-//! *topic*, for which one *poller* polls. A *document* is what a poll returned, a *snapshot* the
-//! whole of it as an event, a *patch* the difference between two. A *mode* is the form in which a
-//! subscriber wants changes; a change is encoded in the modes of those who listen, and of those who
-//! left a moment ago. An *event id* is an *epoch*, one life of a topic, and a *sequence*. A
+//! An *upstream* is a named backend, behind which stands one *server* or a group of them. A *feed*
+//! is one configured entry; its live document is a *topic*, for which one *poller* polls; a feed
+//! with *parameters* has a topic for each of their values that clients ask for. A *document* is what
+//! a poll returned, a *snapshot* the whole of it as an event, a *patch* the difference between two.
+//! A *mode* is the form in which a subscriber wants changes; a change is encoded in the modes of
+//! those who listen, and of those who left a moment ago. An *event id* is an *epoch*, one life of a topic, and a *sequence*. A
 //! *subscriber* is one response; it owns a *cursor* into the topic's log, never a queue.
 //!
 //! # Layers
@@ -37,8 +38,9 @@
 //! Arrows point one way: [`core`] <- [`formats`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`config`],
 //! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`]; [`hub`], [`listen`] <-
-//! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; everything <- [`server`] <- [`cli`]. The hub announces demand and pollers
-//! listen to it, so nothing below calls up. `tests/architecture.rs` holds this.
+//! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; everything <- [`server`] <- [`cli`]. The hub
+//! announces demand and pollers listen to it, so nothing below calls up. `tests/architecture.rs`
+//! holds this.
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -15,7 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::CliError;
-use crate::config::{Config, Feed, Idle, Listener, PollRequest, Warning};
+use crate::config::{Config, Feed, Idle, Listener, Warning};
+use crate::core::schedule::Cadence;
 use crate::server::{Server, StartError};
 
 /// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
@@ -158,7 +159,7 @@ fn curl(listener: &Listener) -> &'static str {
 pub(super) fn describe(config: &Config) -> String {
     let mut text = String::new();
     for feed in &config.feeds {
-        let (url, rhythm) = (asked(&feed.request), rhythm(feed));
+        let (url, rhythm) = (asked(feed), rhythm(feed));
         let _ = writeln!(text, "  feed  {}  polls {url} {rhythm}", feed.path);
     }
     for route in &config.routes {
@@ -169,19 +170,34 @@ pub(super) fn describe(config: &Config) -> String {
 }
 
 /// What a poll asks for: where, with which method if it is no GET, and whether page by page.
-fn asked(request: &PollRequest) -> String {
-    let method = match request.method {
-        Method::GET => String::new(),
-        ref method => format!("{method} "),
+fn asked(feed: &Feed) -> String {
+    let request = &feed.request;
+    let parameters = feed.parameters.as_ref();
+    let by_client = parameters.is_some_and(|parameters| parameters.client_body.is_some());
+    let method = match (by_client, &request.method) {
+        (true, _) => "POST ",
+        (false, &Method::GET) => "",
+        (false, method) => &format!("{method} "),
     };
     let pages = request.pages.as_ref().map_or("", |_| ", page by page,");
     format!("{method}{}{pages}", request.shown)
 }
 
 fn rhythm(feed: &Feed) -> String {
-    let every = humantime::format_duration(feed.poll.interval);
-    match feed.poll.idle {
-        Idle::Pause => format!("every {every} while somebody listens"),
-        Idle::Keep => format!("every {every}"),
+    let poll = &feed.poll;
+    let every = humantime::format_duration(poll.interval);
+    let rhythm = match poll.cadence {
+        Cadence::Fixed => format!("every {every}"),
+        Cadence::Adaptive { least, most } => format!(
+            "every {} to {}",
+            humantime::format_duration(least),
+            humantime::format_duration(most)
+        ),
+        Cadence::Fresh if feed.upstream.pace.budget.is_none() => format!("every {every}"),
+        Cadence::Fresh => format!("every {every} as far as the budget goes"),
+    };
+    match poll.idle {
+        Idle::Pause => format!("{rhythm} while somebody listens"),
+        Idle::Keep => rhythm,
     }
 }

@@ -32,6 +32,10 @@ pub(super) fn pace(upstream: &Section<'_>) -> PaceRules {
 /// Reads `600/h`, and the like for `s`, `m` and `d`.
 fn allowance(node: &Node<'_>) -> Option<Allowance> {
     let example = "write polls in a time, as in \"600/h\", \"10/m\", \"5/s\" or \"1000/d\"";
+    if let Value::Number(_) = node.value() {
+        node.problem("a number alone is no budget", example);
+        return None;
+    }
     let scalar = node.text()?;
     let read = |text: &str| {
         let (polls, unit) = text.split_once('/')?;

@@ -61,6 +61,22 @@ pub struct Size {
     pub items: u64,
 }
 
+impl Pages {
+    /// Whether polls set this query parameter themselves, for each page. A cursor's first value may
+    /// come from elsewhere.
+    pub(super) fn counts_in(&self, name: &str) -> bool {
+        let (number, size) = match &self.by {
+            Paging::Page {
+                parameter, size, ..
+            } => (parameter, size),
+            Paging::Offset { parameter, limit } => (parameter, limit),
+            Paging::Link { .. } | Paging::Cursor { .. } => return false,
+        };
+        let size = size.as_ref().and_then(|size| size.parameter.as_deref());
+        number == name || size == Some(name)
+    }
+}
+
 /// The section `pages` of a feed's request.
 pub(super) fn pages(node: &Node<'_>) -> Option<Pages> {
     let section = node.section(&PAGES);

@@ -107,6 +107,15 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
             );
         } else if names.contains(&scalar.text) {
             item.problem(format!("{shown} is listed twice"), "remove one");
+        } else if request
+            .pages
+            .iter()
+            .any(|pages| pages.counts_in(&scalar.text))
+        {
+            item.problem(
+                format!("{shown} is what `pages` counts in, and polls bring every page"),
+                "remove it",
+            );
         } else if request.query.iter().any(|(name, _)| *name == scalar.text) {
             item.problem(
                 format!("{shown} is set by `query`, and a client could say otherwise"),
@@ -120,11 +129,30 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
 }
 
 fn client_body(section: &Section<'_>) -> Option<usize> {
-    let section = section.find("client_body")?.section(&CLIENT_BODY);
-    let size = section
+    let own = section.find("client_body")?.section(&CLIENT_BODY);
+    refuse_own_body(section);
+    let size = own
         .find("max_bytes")
         .and_then(|node| node.size(1..=1 << 20));
     Some(size.unwrap_or(BODY))
+}
+
+/// Refuses what the bodies of clients leave nothing to say of.
+fn refuse_own_body(request: &Section<'_>) {
+    const REMEDY: &str = "remove it, or `client_body`";
+    if let Some(node) = request.find("body") {
+        node.problem(
+            "polls are sent with the bodies of clients (client_body)",
+            REMEDY,
+        );
+    }
+    let method = request.find("method");
+    if let Some(node) = method.filter(|node| node.value() == "GET") {
+        node.problem(
+            "polls with the bodies of clients (client_body) are POSTs",
+            REMEDY,
+        );
+    }
 }
 
 /// Reads with whom a topic is shared: the names of the headers in which its clients agree. Warns

@@ -12,7 +12,7 @@ use super::pages::pages;
 use super::section::Section;
 use super::sheet::Node;
 use super::template::{self, Template};
-use super::{Credentials, PollRequest, Upstream};
+use super::{Credentials, Pages, PollRequest, Upstream};
 
 /// The section `request` of a feed whose public path is `public`.
 pub(super) fn request(
@@ -54,7 +54,23 @@ pub(super) fn request(
         shown,
     };
     body(section, &mut request);
+    if let Some(pages) = &request.pages {
+        refuse_counted(section, pages);
+    }
     request
+}
+
+/// Refuses a value for what polls count in.
+fn refuse_counted(section: &Section<'_>, pages: &Pages) {
+    let query = section.find("query");
+    for (name, node) in query.map_or_else(Vec::new, |node| node.named()) {
+        if pages.counts_in(&name) {
+            node.problem(
+                "`pages` sets this parameter for each page",
+                "remove it; where pages begin and how long they are stands in `pages`",
+            );
+        }
+    }
 }
 
 fn query(section: &Section<'_>, captures: &[String]) -> Vec<(String, Template)> {

@@ -77,6 +77,18 @@ impl Format {
         }
     }
 
+    /// What upstreams are asked for (RFC 9110 section 12.5.1); one that only knows another type may
+    /// still answer. Of a metrics page the older format, whose families are named as its samples.
+    pub const fn accept(&self) -> &'static str {
+        match self {
+            Format::Json => "application/json, */*;q=0.5",
+            Format::Ndjson => "application/x-ndjson, application/jsonl, */*;q=0.5",
+            Format::Csv(_) => "text/csv, */*;q=0.5",
+            Format::Xml(_) => "application/xml, text/xml, */*;q=0.5",
+            Format::Prometheus => "text/plain;version=0.0.4, */*;q=0.5",
+        }
+    }
+
     /// `body` as JSON text of at most `limit` bytes. JSON itself comes back as it is, unread.
     ///
     /// # Errors

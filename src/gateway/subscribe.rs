@@ -177,11 +177,7 @@ fn protocol(version: Version) -> &'static str {
 fn stream_head(feed: &Feed, headers: &Headers, wire: Wire) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(200, Some(headers.len() + 7))?;
     head.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
-    let is_private = feed
-        .parameters
-        .as_ref()
-        .is_some_and(|parameters| !parameters.credentials.is_empty());
-    let caching = match is_private {
+    let caching = match feed.is_private() {
         true => "private, no-cache, no-transform",
         false => "no-cache, no-transform",
     };

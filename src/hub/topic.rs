@@ -92,8 +92,7 @@ impl Topic {
             feed.events.history,
         );
         let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
-        let parameters = feed.parameters.as_ref();
-        if parameters.is_some_and(|parameters| !parameters.credentials.is_empty()) {
+        if feed.is_private() {
             health = health.of_one_client();
         }
         let mut inner = Inner {
@@ -385,11 +384,11 @@ impl Topic {
 
     fn is_wanted(&self) -> bool {
         let poll = &self.feed().poll;
-        let is_listened_to = self.audience.borrow().listening() > 0;
+        let is_demanded = self.is_demanded();
         let inner = self.lock();
         let lingers = |since: Instant| since.elapsed() < poll.linger;
         inner.polled
-            && (poll.idle == Idle::Keep || is_listened_to || inner.quiet_since.is_some_and(lingers))
+            && (poll.idle == Idle::Keep || is_demanded || inner.quiet_since.is_some_and(lingers))
     }
 
     /// Follows what [`Self::poke`] asks for.

@@ -11,9 +11,6 @@ use url::Url;
 use crate::config::{Feed, Pages, below};
 use crate::hub::Target;
 
-/// What a poll asks for; a legacy API that only knows another type may still answer.
-const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
-
 /// One poll's request, below an upstream's base URL.
 #[derive(Clone)]
 pub struct Ask {
@@ -41,7 +38,8 @@ impl Ask {
             headers: own,
             body,
         } = target.clone();
-        let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
+        let accept = HeaderValue::from_static(feed.document.format.accept());
+        let mut headers = HeaderMap::from_iter([(ACCEPT, accept)]);
         headers.extend(own);
         Self {
             method,

@@ -136,3 +136,25 @@ fn a_document_that_grows_in_its_conversion_stays_within_the_bound() {
         "the answer is longer than 1024 bytes as JSON (document.max_bytes)"
     );
 }
+
+#[test]
+fn an_upstream_that_knows_several_formats_is_asked_for_the_one_that_is_read() {
+    for (format, body, accept) in [
+        ("json", "1", "application/json, */*;q=0.5"),
+        (
+            "ndjson",
+            "1",
+            "application/x-ndjson, application/jsonl, */*;q=0.5",
+        ),
+        ("csv", "a", "text/csv, */*;q=0.5"),
+        ("xml", "<a/>", "application/xml, text/xml, */*;q=0.5"),
+        ("prometheus", "a 1", "text/plain;version=0.0.4, */*;q=0.5"),
+    ] {
+        let stage = Stage::serving(body);
+        let feed = format!(", document: {{ format: {format} }}");
+        let proxy = Proxy::with_feed(&stage.url(), &feed);
+        subscribe(proxy.address(), "/feed").expect("snapshot");
+        let polls = stage.upstream.requests();
+        assert_eq!(polls[0].header("accept"), Some(accept), "{format}");
+    }
+}
