@@ -52,6 +52,22 @@ pub enum Paging {
     },
 }
 
+impl Paging {
+    /// Whether the way to a page is told in this query parameter.
+    pub(super) fn sends(&self, name: &str) -> bool {
+        let (place, size) = match self {
+            Paging::Link { .. } => (None, None),
+            Paging::Page {
+                parameter, size, ..
+            } => (Some(parameter), size.as_ref()),
+            Paging::Offset { parameter, limit } => (Some(parameter), limit.as_ref()),
+            Paging::Cursor { parameter, .. } => (parameter.as_ref(), None),
+        };
+        let size = size.and_then(|size| size.parameter.as_ref());
+        place.into_iter().chain(size).any(|sent| sent == name)
+    }
+}
+
 /// How many items a page has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Size {

@@ -1,6 +1,6 @@
 //! What of a client's request makes a topic of its own, as it is written in a configuration.
 
-use http::{HeaderName, header};
+use http::{HeaderName, Method, header};
 use serde_yaml::Value;
 
 use super::headers::{Sent, credentials, refusal};
@@ -30,7 +30,7 @@ pub(super) fn parameters(
     let parameters = Parameters {
         path: Template::own_path(path, &captures),
         forward_query: forward_query(request_section, request),
-        client_body: client_body(request_section),
+        client_body: client_body(request_section, request),
         credentials: share(feed, request, upstream),
         topics: TOPICS,
         captures,
@@ -92,6 +92,7 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
     let items = section
         .find("forward_query")
         .map_or_else(Vec::new, |node| node.items());
+    let pages = request.pages.as_deref();
     let mut names: Vec<String> = Vec::new();
     for item in &items {
         let Some(scalar) = item.text() else {
@@ -112,6 +113,11 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
                 format!("{shown} is set by `query`, and a client could say otherwise"),
                 "remove one of them",
             );
+        } else if pages.is_some_and(|pages| pages.by.sends(&scalar.text)) {
+            item.problem(
+                format!("{shown} is set by `pages`, and a client would get a part for the whole"),
+                "remove one of them",
+            );
         } else {
             names.push(scalar.text);
         }
@@ -119,8 +125,19 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
     names
 }
 
-fn client_body(section: &Section<'_>) -> Option<usize> {
-    let section = section.find("client_body")?.section(&CLIENT_BODY);
+/// Reads how long a client's body may be. What would never be sent beside it is refused.
+fn client_body(request_section: &Section<'_>, request: &PollRequest) -> Option<usize> {
+    let section = request_section.find("client_body")?.section(&CLIENT_BODY);
+    if let Some(node) = request_section.find("body") {
+        let what = "polls are sent with the bodies of clients (client_body), and never with this";
+        node.problem(what, "remove one of them");
+    }
+    if let Some(node) = request_section.find("method")
+        && request.method == Method::GET
+    {
+        let what = "polls with the bodies of clients (client_body) are sent with POST";
+        node.problem(what, "remove it, or write `POST`");
+    }
     let size = section
         .find("max_bytes")
         .and_then(|node| node.size(1..=1 << 20));
