@@ -75,6 +75,15 @@ impl Pages {
         let size = size.as_ref().and_then(|size| size.parameter.as_deref());
         number == name || size == Some(name)
     }
+
+    /// Whether this query parameter says which page is meant.
+    pub(super) fn sends(&self, name: &str) -> bool {
+        let cursor = match &self.by {
+            Paging::Cursor { parameter, .. } => parameter.as_deref(),
+            _ => None,
+        };
+        cursor == Some(name) || self.counts_in(name)
+    }
 }
 
 /// The section `pages` of a feed's request.

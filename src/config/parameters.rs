@@ -107,11 +107,7 @@ fn forward_query(section: &Section<'_>, request: &PollRequest) -> Vec<String> {
             );
         } else if names.contains(&scalar.text) {
             item.problem(format!("{shown} is listed twice"), "remove one");
-        } else if request
-            .pages
-            .iter()
-            .any(|pages| pages.counts_in(&scalar.text))
-        {
+        } else if request.pages.iter().any(|pages| pages.sends(&scalar.text)) {
             item.problem(
                 format!("{shown} is what `pages` counts in, and polls bring every page"),
                 "remove it",

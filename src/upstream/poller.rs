@@ -319,8 +319,9 @@ impl Poller {
 
     /// Waits until somebody asks for a feed that has ended.
     async fn await_newcomer(&mut self) {
-        self.topic.cooled(self.clock.now());
+        // In this order: whoever comes amid it finds the refusal, or is waited for.
         let so_far = self.audience.borrow_and_update().arrived();
+        self.topic.cooled(self.clock.now());
         let _ = self
             .audience
             .wait_for(|audience| audience.arrived() > so_far)
