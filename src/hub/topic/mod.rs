@@ -1,0 +1,262 @@
+//! One live document: its log, its health, and who waits for it.
+//!
+//! `told` is what its poller and the backplane say, `asked` what subscribers want of it.
+
+mod asked;
+mod told;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::common::Common;
+use super::demand::Audience;
+use super::followers::Followers;
+use super::identity::Identity;
+use super::metrics::{FeedMetrics, Shares};
+use super::report::{Lessons, Report};
+use crate::config::{Feed, Idle};
+use crate::core::cursor::Notice;
+use crate::core::event::{State, Timestamp};
+use crate::core::health::{Denial, Health};
+use crate::core::log::Log;
+use crate::core::schedule::Next;
+use crate::core::sse::{Frame, Kind};
+
+/// One topic. Its poller tells it what polls brought; subscriptions read it.
+#[derive(Debug)]
+pub struct Topic {
+    common: Arc<Common>,
+    identity: Identity,
+    /// A std mutex: held for a few field accesses or one encoding, never across an await.
+    inner: Mutex<Inner>,
+    /// Counts every change of `inner`; whoever waits for the first poll waits on it.
+    version: watch::Sender<u64>,
+    /// Woken by every change of `inner`.
+    followers: Followers,
+    /// Who listens.
+    audience: watch::Sender<Audience>,
+    /// How often somebody asked for a poll.
+    pokes: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: Log,
+    health: Health,
+    /// What subscribers are told of the state; there is one as soon as the topic is made.
+    notice: Option<Notice>,
+    /// Whether it is polled, or will be until somebody notices that nobody listens.
+    polled: bool,
+    /// When the last one who listened left.
+    quiet_since: Option<Instant>,
+    /// Whether a poll was answered since polling last began.
+    warm: bool,
+    /// The refusal with which polling began, until a poll succeeds.
+    refused: Option<Denial>,
+    draining: bool,
+    /// When the poll succeeded that brought the newest change.
+    changed: Option<Timestamp>,
+    lessons: Lessons,
+    shares: Shares,
+    /// The next poll, once it is known.
+    next: Option<Next>,
+}
+
+/// What a new subscriber finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warmth {
+    /// The topic can be read: it holds a document, or says why not.
+    Ready,
+    /// The upstream refuses the feed.
+    Denied(Denial),
+    /// The process is about to leave.
+    Draining,
+}
+
+impl Topic {
+    /// A topic that was never polled.
+    pub fn new(common: Arc<Common>, identity: Identity) -> Arc<Self> {
+        let now = identity.made();
+        let feed = common.feed();
+        let log = Log::new(
+            identity.epoch(),
+            feed.events.names.clone(),
+            feed.events.history,
+        );
+        let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
+        if feed.is_private() {
+            health = health.of_one_client();
+        }
+        let mut inner = Inner {
+            log,
+            health,
+            notice: None,
+            polled: feed.poll.idle == Idle::Keep,
+            quiet_since: None,
+            warm: false,
+            refused: None,
+            draining: false,
+            changed: None,
+            lessons: Lessons::default(),
+            shares: Shares::new(Arc::clone(common.metrics())),
+            next: None,
+        };
+        inner.renew_notice();
+        Arc::new(Self {
+            common,
+            identity,
+            inner: Mutex::new(inner),
+            version: watch::Sender::new(0),
+            followers: Followers::default(),
+            audience: watch::Sender::new(Audience::default()),
+            pokes: watch::Sender::new(0),
+        })
+    }
+
+    // What anybody may know.
+
+    /// The configuration that this topic follows.
+    pub fn feed(&self) -> &Arc<Feed> {
+        self.common.feed()
+    }
+
+    /// Which topic of its feed it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    /// Whether somebody listens.
+    pub(super) fn is_demanded(&self) -> bool {
+        self.audience.borrow().listening() > 0
+    }
+
+    /// Whether a poll ever brought a document.
+    pub(super) fn has_document(&self) -> bool {
+        self.lock().log.has_document()
+    }
+
+    /// What is counted for this topic's feed.
+    pub fn metrics(&self) -> &FeedMetrics {
+        self.common.metrics()
+    }
+
+    /// The sign of life that all of its subscribers share.
+    pub fn heartbeat(&self) -> &Arc<Frame> {
+        self.common.heartbeat()
+    }
+
+    /// Asks for a poll that begins from now on. False if there will be none: nobody has listened for
+    /// `linger`, so that the feed is not polled.
+    pub fn poke(&self) -> bool {
+        self.metrics().poked();
+        let is_wanted = self.is_wanted();
+        if is_wanted {
+            self.pokes.send_modify(|pokes| *pokes += 1);
+        }
+        is_wanted
+    }
+
+    fn is_wanted(&self) -> bool {
+        let poll = &self.feed().poll;
+        let is_demanded = self.is_demanded();
+        let inner = self.lock();
+        let lingers = |since: Instant| since.elapsed() < poll.linger;
+        inner.polled
+            && (poll.idle == Idle::Keep || is_demanded || inner.quiet_since.is_some_and(lingers))
+    }
+
+    /// Follows what [`Self::poke`] asks for.
+    pub fn pokes(&self) -> watch::Receiver<u64> {
+        self.pokes.subscribe()
+    }
+
+    /// Follows who listens.
+    pub fn audience(&self) -> watch::Receiver<Audience> {
+        self.audience.subscribe()
+    }
+
+    /// What the polls so far say of the feed.
+    pub fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    /// What is known of it now.
+    pub fn report(&self) -> Report {
+        let audience = *self.audience.borrow();
+        let inner = self.lock();
+        Report {
+            health: inner.health.clone(),
+            is_paused: !inner.warm,
+            audience,
+            last_event_id: inner.log.newest_id(),
+            events: inner.log.held().0,
+            lessons: inner.lessons.clone(),
+            next: inner.next,
+        }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Health) -> bool) -> bool {
+        let mut inner = self.lock();
+        let ended = inner.health.ended();
+        let changed = change(&mut inner.health);
+        let state = inner.health.state();
+        let is_news = inner.renew_notice() || inner.health.ended() != ended;
+        let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
+        inner.shares.state(state, last_success);
+        drop(inner);
+        // Most polls change nothing, and nobody is woken for them.
+        if is_news {
+            self.wake();
+        }
+        changed
+    }
+
+    fn wake(&self) {
+        self.version.send_modify(|version| *version += 1);
+        self.followers.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner
+            .lock()
+            .expect("invariant: nobody panics while holding a topic")
+    }
+}
+
+impl Inner {
+    /// The refusal that newcomers are answered with: one that ended the feed, one with which
+    /// polling began, or the last where there is no document.
+    fn denied(&self) -> Option<Denial> {
+        let is_empty = !self.log.has_document();
+        let last = || self.health.denied().filter(|_| is_empty);
+        self.health.ended().or(self.refused).or_else(last)
+    }
+
+    /// Sees to it that subscribers, who assume `live` until told otherwise, learn the state.
+    /// True if there is something new to tell.
+    fn renew_notice(&mut self) -> bool {
+        let state = self.health.state();
+        let told = self
+            .notice
+            .as_ref()
+            .map_or(State::Live, |notice| notice.state);
+        // Before the first answer the frame is no news to anybody, and its reason still unknown.
+        let is_news = told != state || (!self.warm && state != State::Live);
+        if is_news {
+            let name = &self.log.names().status;
+            let data = self.health.to_json();
+            self.notice = Some(Notice {
+                state,
+                after: self.log.newest(),
+                frame: Arc::new(Frame::event(Kind::Status, name, None, data.as_bytes())),
+            });
+        }
+        is_news
+    }
+}

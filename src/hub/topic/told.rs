@@ -1,0 +1,92 @@
+//! What a topic's poller and the backplane say.
+
+use super::Topic;
+use crate::config::Idle;
+use crate::core::change::Change;
+use crate::core::event::Timestamp;
+use crate::core::health::Denial;
+use crate::core::id::EventId;
+use crate::core::json::Pattern;
+use crate::core::schedule::Next;
+use crate::hub::report::Lessons;
+
+impl Topic {
+    /// Makes this change the newest event.
+    pub fn append(&self, change: Change) -> EventId {
+        let mut inner = self.lock();
+        let forms = change.forms();
+        let id = inner.log.append(change);
+        inner.changed = inner.health.last_success();
+        self.metrics().published(forms);
+        let held = inner.log.held();
+        inner.shares.holds(held);
+        drop(inner);
+        self.wake();
+        id
+    }
+
+    /// A poll succeeded; to be said before its change is published. True if the state changed.
+    pub fn succeeded(&self, now: Timestamp) -> bool {
+        self.lock().refused = None;
+        self.update(|health| health.succeeded(now))
+    }
+
+    /// A poll failed. True if the state changed.
+    pub fn failed(&self, reason: String, denial: Option<Denial>, now: Timestamp) -> bool {
+        self.update(|health| health.failed(reason, denial, now))
+    }
+
+    /// Time passed without a poll. True if the state changed.
+    pub fn passed(&self, now: Timestamp) -> bool {
+        self.update(|health| health.passed(now))
+    }
+
+    /// Takes in what the documents taught so far. Returns the noise that was never told before in
+    /// this process.
+    pub fn learnt(&self, lessons: Lessons) -> Vec<Pattern> {
+        let new = self.common.first(&lessons.noise);
+        self.lock().lessons = lessons;
+        new
+    }
+
+    /// A poll was answered and its outcome is in place: who waited for it may look.
+    pub fn warmed(&self) {
+        let mut inner = self.lock();
+        if !inner.warm {
+            inner.warm = true;
+            inner.refused = inner.health.denied();
+            drop(inner);
+            self.wake();
+        }
+    }
+
+    /// Polling stopped, as it does when nobody listens: what is held can no longer pass for live.
+    pub fn cooled(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.polled = self.feed().poll.idle == Idle::Keep;
+        inner.warm = false;
+        inner.refused = None;
+        inner.next = None;
+        inner.health.paused(now);
+        inner.renew_notice();
+        inner.shares.paused();
+    }
+
+    /// When the next poll is, and why.
+    pub fn planned(&self, next: Next) {
+        self.lock().next = Some(next);
+    }
+
+    /// Polling begins again.
+    pub fn resumed(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.polled = true;
+        inner.health.resumed(now);
+    }
+
+    /// The process is about to leave: every subscription ends, none begins.
+    pub fn drain(&self) {
+        self.lock().draining = true;
+        self.wake();
+    }
+}
