@@ -210,7 +210,7 @@ impl Poller {
         let (hints, outcome) = self.ask(pass).await;
         let now = self.clock.now();
         let label = match &outcome {
-            Ok((label, _)) => label,
+            Ok((label, _)) => *label,
             Err(Failure::Poll(error)) => error.outcome(),
             Err(Failure::Unreadable(error)) => error.reason(),
             Err(Failure::Rejected(error)) => error.reason(),
