@@ -100,6 +100,9 @@ impl Group {
             let address = server.spot().address;
             tried.iter().all(|tried| tried.spot().address != address)
         };
+        if let Some(only) = self.names.only() {
+            return Some(only).filter(is_new);
+        }
         let choice = |at_best: bool, at_rest: bool| {
             let backend = self.balancer.select(key, |backend, healthy| {
                 let server = self.names.server(&backend.addr);

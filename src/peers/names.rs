@@ -74,6 +74,13 @@ impl Names {
         self.known().servers.get(address).cloned()
     }
 
+    /// The one that there is, if there are no others.
+    pub(super) fn only(&self) -> Option<Server> {
+        let known = self.known();
+        let mut servers = known.servers.values();
+        servers.next().filter(|_| servers.len() == 0).cloned()
+    }
+
     /// All of them, as the configuration has them, then by address.
     pub(super) fn servers(&self) -> Vec<Server> {
         let mut servers: Vec<_> = self.known().servers.values().cloned().collect();

@@ -11,7 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 use reqwest::{Url, redirect};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use url::Host;
+use url::{Host, Position};
 
 use super::egress::{Tunnel, through};
 use super::material::Material;
@@ -132,7 +132,11 @@ impl Server {
 
     /// The path and query of `wanted`, at this server.
     pub fn url(&self, wanted: &Url) -> Url {
-        let mut url = self.base().clone();
+        let base = self.base();
+        if wanted[..Position::BeforePath] == base[..Position::BeforePath] {
+            return wanted.clone();
+        }
+        let mut url = base.clone();
         url.set_path(wanted.path());
         url.set_query(wanted.query());
         url

@@ -70,17 +70,13 @@ impl Exchange<'_> {
     /// Asks at `url`, which becomes where the answer came from, and reads at most `max_bytes` of it,
     /// decoded. `known` makes a GET conditional.
     pub(super) async fn run(&self, url: &mut Url, max_bytes: usize) -> Reply {
-        let mut headers = self.ask.headers.clone();
-        for (name, value) in self.credentials {
-            headers.insert(name, value.clone());
-        }
-        let conditional = self.ask.method == Method::GET && self.known.condition(&mut headers);
+        let conditional = self.ask.method == Method::GET && self.known.are_some();
         let mut redirects = 0;
         loop {
             if let Err(error) = self.before.request().await {
                 return error.into();
             }
-            let mut response = match self.send(url.clone(), headers.clone()).await {
+            let mut response = match self.send(url.clone(), conditional).await {
                 Ok(response) => response,
                 Err(error) => return error.into(),
             };
@@ -103,17 +99,12 @@ impl Exchange<'_> {
         }
     }
 
-    async fn send(&self, url: Url, headers: HeaderMap) -> Result<reqwest::Response, PollError> {
-        let mut asked = self
-            .server
-            .http()
-            .request(self.ask.method.clone(), url)
-            .headers(headers);
-        if let Some(body) = &self.ask.body {
-            asked = asked.body(body.clone());
-        }
+    async fn send(&self, url: Url, conditional: bool) -> Result<reqwest::Response, PollError> {
+        let mut request = reqwest::Request::new(self.ask.method.clone(), url);
+        *request.headers_mut() = self.headers(conditional);
+        *request.body_mut() = self.ask.body.clone().map(Into::into);
         let attempt = Attempt(Some(self.server));
-        let outcome = asked.send().await;
+        let outcome = self.server.http().execute(request).await;
         attempt.end();
         let error = match outcome {
             Ok(response) => {
@@ -128,6 +119,17 @@ impl Exchange<'_> {
         }
         self.server.failed(&cause);
         Err(PollError::Connect(cause))
+    }
+
+    fn headers(&self, conditional: bool) -> HeaderMap {
+        let mut headers = self.ask.headers.clone();
+        for (name, value) in self.credentials {
+            headers.insert(name, value.clone());
+        }
+        if conditional {
+            self.known.condition(&mut headers);
+        }
+        headers
     }
 
     /// Where the answer points to instead (RFC 9110 section 15.4), if that is to be followed.
@@ -225,8 +227,13 @@ impl Validators {
         }
     }
 
-    /// Puts them into a request. True if the request is conditional then.
-    fn condition(&self, headers: &mut HeaderMap) -> bool {
+    /// Whether a request with them is conditional.
+    fn are_some(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+
+    /// Puts them into a request.
+    fn condition(&self, headers: &mut HeaderMap) {
         let mut add = |name: HeaderName, value: &Option<HeaderValue>| {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
@@ -234,6 +241,5 @@ impl Validators {
         };
         add(IF_NONE_MATCH, &self.etag);
         add(IF_MODIFIED_SINCE, &self.last_modified);
-        self.etag.is_some() || self.last_modified.is_some()
     }
 }

@@ -63,17 +63,20 @@ fn fresh_for(head: &HeaderMap) -> Option<u64> {
 
 /// What the upstream leaves us, by the newest way of saying so that it knows.
 fn quota(head: &HeaderMap, now: Timestamp) -> Option<Quota> {
-    let pair = |prefix: &str| {
-        let remaining = whole(head, &format!("{prefix}-remaining"))?;
-        let reset = whole(head, &format!("{prefix}-reset"))?;
+    // Most answers say nothing of it, and there are many ways of saying it.
+    if !head.keys().any(|name| name.as_str().contains("ratelimit")) {
+        return None;
+    }
+    let pair = |remaining: &str, reset: &str| {
+        let (remaining, reset) = (whole(head, remaining)?, whole(head, reset)?);
         Some(Quota {
             remaining,
             resets_in: resets_in(reset, now),
         })
     };
     structured(head)
-        .or_else(|| pair("ratelimit"))
-        .or_else(|| pair("x-ratelimit"))
+        .or_else(|| pair("ratelimit-remaining", "ratelimit-reset"))
+        .or_else(|| pair("x-ratelimit-remaining", "x-ratelimit-reset"))
         .filter(|quota| quota.resets_in > 0)
 }
 

@@ -78,6 +78,7 @@ impl Metrics {
         PollMetrics {
             path: path.to_owned(),
             polls: self.polls.clone(),
+            outcomes: Vec::new(),
             requests: self.requests.with_label_values(&[path]),
             duration: self.duration.with_label_values(&[path]),
             body_bytes: self.body_bytes.with_label_values(&[path]),
@@ -96,6 +97,8 @@ impl Metrics {
 pub struct PollMetrics {
     path: String,
     polls: IntCounterVec,
+    /// Of `polls`, those that this one has counted in.
+    outcomes: Vec<(&'static str, IntCounter)>,
     requests: IntCounter,
     duration: Histogram,
     body_bytes: IntCounter,
@@ -115,8 +118,13 @@ impl Drop for PollMetrics {
 }
 
 impl PollMetrics {
-    pub(super) fn polled(&self, outcome: &str) {
-        self.polls.with_label_values(&[&self.path, outcome]).inc();
+    pub(super) fn polled(&mut self, outcome: &'static str) {
+        if let Some((_, known)) = self.outcomes.iter().find(|(each, _)| *each == outcome) {
+            return known.inc();
+        }
+        let counter = self.polls.with_label_values(&[&self.path, outcome]);
+        counter.inc();
+        self.outcomes.push((outcome, counter));
     }
 
     pub(super) fn requested(&self) {

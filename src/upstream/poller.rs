@@ -189,7 +189,7 @@ impl Poller {
             .await;
         let now = self.clock.now();
         let label = match &outcome {
-            Ok((label, _)) => label,
+            Ok((label, _)) => *label,
             Err(failure) => failure.label(),
         };
         self.metrics.polled(label);

@@ -1,8 +1,8 @@
 //! What a poll costs: pollcast with thousands of topics beside a bare loop around the same HTTP
 //! client, and a floor of ready-made bytes on tokio's sockets.
 //!
-//! `cargo bench --bench polls -- [--topics N] [--interval MS] [--seconds N] [--runs N] [--only …]`,
-//! or `make bench-polls`. The upstream and each system have processes of their own; systems take
+//! `cargo bench --bench polls -- [--topics N] [--interval MS] [--seconds N] [--runs N] [--only …]
+//! [--captures]`, or `make bench-polls`. The upstream and each system have processes of their own; systems take
 //! turns within a round.
 
 mod asker;

@@ -3,7 +3,7 @@
 use crate::round::Kind;
 
 pub const USAGE: &str = "usage: polls [--topics N] [--interval MILLISECONDS] [--seconds N] \
-    [--runs N] [--only floor,bare,pollcast]";
+    [--runs N] [--only floor,bare,pollcast] [--captures]";
 
 pub struct Options {
     pub topics: usize,
@@ -13,6 +13,8 @@ pub struct Options {
     pub seconds: u64,
     pub runs: usize,
     pub systems: Vec<Kind>,
+    /// Whether pollcast's topics are all of one feed whose path captures, instead of a feed each.
+    pub captures: bool,
 }
 
 impl Options {
@@ -24,10 +26,15 @@ impl Options {
             seconds: 20,
             runs: 3,
             systems: Kind::ALL.to_vec(),
+            captures: false,
         };
         while let Some(argument) = arguments.next() {
             if argument == "--bench" {
                 continue; // says cargo
+            }
+            if argument == "--captures" {
+                options.captures = true;
+                continue;
             }
             let value = arguments.next()?;
             let number = |least: usize| value.parse().ok().filter(|number| *number >= least);

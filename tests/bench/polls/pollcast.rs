@@ -1,12 +1,19 @@
-//! pollcast: the release binary with a feed for each topic, all of them kept polled.
+//! pollcast: the release binary with a feed for each topic, all of them kept polled; or with one feed
+//! that captures, each of its topics asked for once and polled on, since it lingers.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
+use crate::options::Options;
 use crate::process;
+
+/// For the first answer to whoever subscribes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Pollcast {
     child: Child,
@@ -18,10 +25,14 @@ pub struct Pollcast {
 impl Pollcast {
     /// # Errors
     /// What the binary says if it does not start.
-    pub fn start(upstream: &str, topics: usize, interval: usize) -> Result<Self, String> {
+    pub fn start(upstream: &str, options: &Options, topics: usize) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (file, log) = (folder.path().join("polls.yaml"), folder.path().join("log"));
-        fs::write(&file, configuration(upstream, topics, interval)).expect("a file");
+        let text = match options.captures {
+            true => one_feed(upstream, topics, options.interval),
+            false => feeds(upstream, topics, options.interval),
+        };
+        fs::write(&file, text).expect("a file");
         let mut child = Command::new(binary())
             .args(["run", "-c"])
             .arg(&file)
@@ -31,13 +42,21 @@ impl Pollcast {
             .spawn()
             .expect("the binary runs");
         let mut told = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut lines = told.by_ref().map_while(Result::ok);
-        if lines.any(|line| line.starts_with("admin on ")) {
-            return Ok(Self {
+        let lines = told.by_ref().map_while(Result::ok);
+        let mut heads = lines.take_while(|line| !line.starts_with("admin on "));
+        let address =
+            heads.find_map(|line| Some(line.strip_prefix("listening on http://")?.to_owned()));
+        // The admin listener's line is the last.
+        if let Some(address) = address {
+            let pollcast = Self {
                 child,
                 _told: told,
                 _folder: folder,
-            });
+            };
+            if options.captures {
+                (0..topics).try_for_each(|topic| visit(&address, topic))?;
+            }
+            return Ok(pollcast);
         }
         process::end(&mut child);
         let mut text = String::new();
@@ -64,7 +83,39 @@ fn binary() -> PathBuf {
     std::env::var_os("POLLCAST_BINARY").map_or_else(built, PathBuf::from)
 }
 
-fn configuration(upstream: &str, topics: usize, interval: usize) -> String {
+/// Subscribes to a topic, waits for the first bytes, and leaves.
+fn visit(address: &str, topic: usize) -> Result<(), String> {
+    let come = || -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let asked = "host: pollcast\r\naccept: text/event-stream";
+        write!(stream, "GET /t/{topic} HTTP/1.1\r\n{asked}\r\n\r\n")?;
+        let mut first = vec![0; 64];
+        let read = stream.read(&mut first)?;
+        first.truncate(read);
+        Ok(first)
+    };
+    match come() {
+        Ok(first) if first.starts_with(b"HTTP/1.1 200 ") => Ok(()),
+        Ok(first) => Err(format!(
+            "topic {topic} was answered {:?}",
+            String::from_utf8_lossy(&first)
+        )),
+        Err(failure) => Err(format!("topic {topic}: {failure}")),
+    }
+}
+
+fn one_feed(upstream: &str, topics: usize, interval: usize) -> String {
+    format!(
+        "server: {{ listen: \"127.0.0.1:0\", limits: {{ topics: {topics} }} }}\n\
+         admin: {{ listen: \"127.0.0.1:0\" }}\n\
+         upstreams: {{ polled: {{ url: \"http://{upstream}\" }} }}\n\
+         feeds: [{{ path: \"/t/{{topic}}\", upstream: polled, topics: {topics}, \
+         poll: {{ interval: {interval}ms, linger: 1h }} }}]\n"
+    )
+}
+
+fn feeds(upstream: &str, topics: usize, interval: usize) -> String {
     let mut text = format!(
         "server: {{ listen: \"127.0.0.1:0\" }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
          upstreams: {{ polled: {{ url: \"http://{upstream}\" }} }}\nfeeds:\n"

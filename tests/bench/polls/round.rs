@@ -48,14 +48,14 @@ enum System {
 }
 
 impl System {
-    fn start(kind: Kind, upstream: &str, topics: usize, interval: usize) -> Result<Self, String> {
+    fn start(kind: Kind, upstream: &str, options: &Options, topics: usize) -> Result<Self, String> {
         let arguments = [
             upstream.to_owned(),
             topics.to_string(),
-            interval.to_string(),
+            options.interval.to_string(),
         ];
         Ok(match kind {
-            Kind::Pollcast => Self::Pollcast(Pollcast::start(upstream, topics, interval)?),
+            Kind::Pollcast => Self::Pollcast(Pollcast::start(upstream, options, topics)?),
             kind => Self::Role(Role::start(kind.name(), &arguments)),
         })
     }
@@ -88,7 +88,7 @@ fn one(kind: Kind, options: &Options, topics: usize) -> Result<Figures, String> 
         &[topics.to_string(), options.interval.to_string()],
     );
     let at = upstream.answer();
-    let system = System::start(kind, &at, topics, options.interval)?;
+    let system = System::start(kind, &at, options, topics)?;
     warm(&mut upstream, kind, topics, options.interval)?;
     let id = system.id();
     upstream.command("begin");

@@ -9,8 +9,9 @@ const MOST: f64 = 1.5;
 
 pub fn print(options: &Options, rounds: &[Round]) {
     println!(
-        "{} topics, one poll of each every {} ms, {} s a system; medians of {} rounds.\n",
+        "{} topics{}, one poll of each every {} ms, {} s a system; medians of {} rounds.\n",
         options.topics,
+        if options.captures { " of one feed" } else { "" },
         options.interval,
         options.seconds,
         rounds.len()
