@@ -14,6 +14,7 @@ use super::sheet::Node;
 use super::template;
 use super::upstream::Upstreams;
 use super::{Feed, Json, Parameters};
+use crate::formats::Format;
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
@@ -38,12 +39,17 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let parameters = parameters(sections, (&path, captures), &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
     let poll = poll(&section);
+    let document_section = section.section("document", &DOCUMENT);
+    let document = document(&document_section, &events);
+    if request.pages.is_some() && document.format != Format::Json {
+        refuse_format(&document_section);
+    }
     if parameters.is_some() {
         refuse_keep(&section, &poll);
     }
     Feed {
         poll,
-        document: document(&section.section("document", &DOCUMENT), &events),
+        document,
         deliver: deliver(&section.section("deliver", &DELIVER), &events),
         json: json(&section, parameters.as_ref()),
         parameters,
@@ -84,6 +90,16 @@ fn path(section: &Section<'_>, paths: &mut Paths) -> (String, Vec<String>) {
         node.problem(what, "give each feed a path of its own");
     }
     (path, captures)
+}
+
+/// Refuses to merge pages of another format than JSON.
+fn refuse_format(document: &Section<'_>) {
+    if let Some(node) = document.find("format") {
+        node.problem(
+            "the answers come in pages (request.pages), and only JSON pages can be merged",
+            "write `json`, or remove `pages`",
+        );
+    }
 }
 
 fn json(section: &Section<'_>, parameters: Option<&Parameters>) -> Json {
