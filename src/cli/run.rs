@@ -134,7 +134,10 @@ fn introduction(server: &Server) -> String {
     // A listener behind a load balancer is the last to try by hand.
     let listeners = server.config().server.listen.iter().zip(server.origins());
     let nearest = listeners.min_by_key(|(listener, _)| listener.proxy_protocol);
-    if let (Some(feed), Some((listener, origin))) = (server.config().feeds.first(), nearest) {
+    // Of a feed with parameters it is for clients to say what they want.
+    let mut feeds = server.config().feeds.iter();
+    let plain = feeds.find(|feed| feed.parameters.is_none());
+    if let (Some(feed), Some((listener, origin))) = (plain, nearest) {
         let _ = writeln!(
             text,
             "watch it:  {} -H 'Accept: text/event-stream' {origin}{}",
