@@ -175,9 +175,7 @@ pub(super) fn describe(config: &Config) -> String {
 /// What a poll asks for: where, with which method if it is no GET, and whether page by page.
 fn asked(feed: &Feed) -> String {
     let request = &feed.request;
-    let parameters = feed.parameters.as_ref();
-    let by_client = parameters.is_some_and(|parameters| parameters.client_body.is_some());
-    let method = match (by_client, &request.method) {
+    let method = match (feed.takes_body(), &request.method) {
         (true, _) => "POST ",
         (false, &Method::GET) => "",
         (false, method) => &format!("{method} "),
