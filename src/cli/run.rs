@@ -134,7 +134,10 @@ fn introduction(server: &Server) -> String {
     // A listener behind a load balancer is the last to try by hand.
     let listeners = server.config().server.listen.iter().zip(server.origins());
     let nearest = listeners.min_by_key(|(listener, _)| listener.proxy_protocol);
-    if let (Some(feed), Some((listener, origin))) = (server.config().feeds.first(), nearest) {
+    // Of a feed with parameters it is for clients to say what they want.
+    let mut feeds = server.config().feeds.iter();
+    let plain = feeds.find(|feed| feed.parameters.is_none());
+    if let (Some(feed), Some((listener, origin))) = (plain, nearest) {
         let _ = writeln!(
             text,
             "watch it:  {} -H 'Accept: text/event-stream' {origin}{}",
@@ -172,9 +175,7 @@ pub(super) fn describe(config: &Config) -> String {
 /// What a poll asks for: where, with which method if it is no GET, and whether page by page.
 fn asked(feed: &Feed) -> String {
     let request = &feed.request;
-    let parameters = feed.parameters.as_ref();
-    let by_client = parameters.is_some_and(|parameters| parameters.client_body.is_some());
-    let method = match (by_client, &request.method) {
+    let method = match (feed.takes_body(), &request.method) {
         (true, _) => "POST ",
         (false, &Method::GET) => "",
         (false, method) => &format!("{method} "),

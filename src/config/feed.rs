@@ -39,18 +39,13 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let parameters = parameters(sections, (&path, captures), &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
     let poll = poll(&section);
+    let document_section = section.section("document", &DOCUMENT);
+    let document = document(&document_section, &events);
+    if request.pages.is_some() && document.format != Format::Json {
+        refuse_format(&document_section);
+    }
     if parameters.is_some() {
         refuse_keep(&section, &poll);
-    }
-    let document = document(&section.section("document", &DOCUMENT), &events);
-    if request.pages.is_some()
-        && document.format != Format::Json
-        && let Some(node) = request_section.find("pages")
-    {
-        node.problem(
-            "pages are put together as JSON, and `document.format` is another one",
-            "remove one of them",
-        );
     }
     Feed {
         poll,
@@ -95,6 +90,16 @@ fn path(section: &Section<'_>, paths: &mut Paths) -> (String, Vec<String>) {
         node.problem(what, "give each feed a path of its own");
     }
     (path, captures)
+}
+
+/// Refuses to merge pages of another format than JSON.
+fn refuse_format(document: &Section<'_>) {
+    if let Some(node) = document.find("format") {
+        node.problem(
+            "the answers come in pages (request.pages), and only JSON pages can be merged",
+            "write `json`, or remove `pages`",
+        );
+    }
 }
 
 fn json(section: &Section<'_>, parameters: Option<&Parameters>) -> Json {

@@ -44,6 +44,12 @@ impl Feed {
         let parameters = self.parameters.as_ref();
         parameters.is_some_and(|parameters| !parameters.credentials.is_empty())
     }
+
+    /// Whether it is polled with the bodies of its clients.
+    pub fn takes_body(&self) -> bool {
+        let parameters = self.parameters.as_ref();
+        parameters.is_some_and(|parameters| parameters.client_body.is_some())
+    }
 }
 
 /// Who answers plain GETs to a feed's path.

@@ -9,7 +9,6 @@ use http::{HeaderName, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::negotiate::takes_body;
 use crate::config::{Cors, Feed};
 
 /// Headers of an answer.
@@ -48,7 +47,7 @@ fn vary(feed: &Feed) -> HeaderValue {
 pub fn preflight(feed: &Feed, request: &RequestHeader) -> Option<Result<ResponseHeader>> {
     let method = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     let ours = request.method == Method::OPTIONS
-        && (method == "GET" || method == "HEAD" || (method == "POST" && takes_body(feed)))
+        && (method == "GET" || method == "HEAD" || (method == "POST" && feed.takes_body()))
         && allowed_origin(&feed.deliver.cors, request).is_some();
     ours.then(|| allow(feed, request))
 }
@@ -58,7 +57,7 @@ fn allow(feed: &Feed, request: &RequestHeader) -> Result<ResponseHeader> {
     for (name, value) in headers(feed, request) {
         answer.insert_header(name, value)?;
     }
-    let methods = match takes_body(feed) {
+    let methods = match feed.takes_body() {
         true => "GET, HEAD, POST",
         false => "GET, HEAD",
     };

@@ -18,7 +18,7 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use super::cors::Headers;
-use super::negotiate::{Wishes, takes_body};
+use super::negotiate::Wishes;
 use super::preconditions::{self, Verdict, etag, last_modified};
 use super::seats::Full;
 use super::{Gateway, cors, problem, subscribe};
@@ -40,7 +40,7 @@ const EXPOSED: HeaderValue =
 pub(super) fn answers(feed: &Feed, session: &mut Session) -> bool {
     let request = session.req_header();
     feed.json == Json::Latest
-        && !takes_body(feed)
+        && !feed.takes_body()
         && matches!(request.method, Method::GET | Method::HEAD)
         && has_known_query(feed, request)
         && !session.is_upgrade_req()

@@ -17,17 +17,11 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// that clients which never heard of events keep getting JSON. A feed that polls with the body of
 /// its clients is subscribed to by POST, and by that alone: without a body there is nothing to ask.
 pub fn is_subscription(feed: &Feed, request: &RequestHeader) -> bool {
-    let ours = match takes_body(feed) {
+    let ours = match feed.takes_body() {
         true => request.method == Method::POST,
         false => matches!(request.method, Method::GET | Method::HEAD),
     };
     ours && accepts_events(&request.headers)
-}
-
-/// Whether polls of this feed are sent with the body of a client.
-pub fn takes_body(feed: &Feed) -> bool {
-    let parameters = feed.parameters.as_ref();
-    parameters.is_some_and(|parameters| parameters.client_body.is_some())
 }
 
 fn accepts_events(headers: &HeaderMap) -> bool {

@@ -71,7 +71,8 @@ impl Full {
                  later"
             }
             Full::Topics => {
-                "as many different documents are followed as this server may follow; try again later"
+                "as many different documents are followed as may be, of this feed or in all; try again \
+                 later"
             }
         }
     }

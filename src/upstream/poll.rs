@@ -13,11 +13,9 @@ use super::client::{Answer, Exchange, Reply, Validators};
 use super::credentials::{ClientError, Credentials, NoToken};
 use super::error::PollError;
 use super::pages::Walk;
+use super::reading::apart;
 use crate::config::Upstream;
 use crate::peers::{Group, Server};
-
-/// Pages from this length on are read apart from the event loop.
-const INLINE_BYTES: usize = 64 * 1024;
 
 /// Asks the servers of one upstream, for all of its feeds.
 #[derive(Clone)]
@@ -192,13 +190,5 @@ impl Asking<'_> {
         let validators = Validators::default();
         let outcome = Ok(Answer::Body { body, validators });
         Reply { head, outcome }
-    }
-}
-
-/// Reads a large body apart from the event loop.
-fn apart<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
-    match bytes {
-        0..INLINE_BYTES => read(),
-        _ => tokio::task::block_in_place(read),
     }
 }

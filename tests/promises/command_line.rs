@@ -115,6 +115,31 @@ fn check_says_what_a_good_file_does_and_warns() {
 }
 
 #[test]
+fn check_says_how_often_each_feed_is_polled_and_by_which_method() {
+    let folder = folder();
+    let file = "upstreams:\n  \
+         a: { url: 'http://a' }\n  \
+         b: { url: 'http://b', budget: 10/m }\n\
+         feeds:\n  \
+         - { path: /even, upstream: a, poll: { interval: 3s } }\n  \
+         - { path: /kept, upstream: a, poll: { interval: 3s, idle: keep } }\n  \
+         - { path: /adaptive, upstream: a, poll: { min_interval: 1s, max_interval: 1m } }\n  \
+         - { path: /fresh, upstream: b, poll: { freshness: 5s } }\n  \
+         - { path: /search, upstream: a, request: { client_body: {} } }\n";
+    fs::write(folder.path().join("a.yaml"), file).expect("a file");
+    let said = says(folder.path(), &["check", "-c", "a.yaml"]);
+    for line in [
+        "/even  polls http://a/even every 3s while somebody listens\n",
+        "/kept  polls http://a/kept every 3s\n",
+        "/adaptive  polls http://a/adaptive every 1s to 1m while",
+        "/fresh  polls http://b/fresh every 5s as far as the budget goes while",
+        "/search  polls POST http://a/search every 2s while",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+}
+
+#[test]
 fn a_busy_port_is_named_with_its_key() {
     let folder = folder();
     let busy = TcpListener::bind("127.0.0.1:0").expect("a port");
