@@ -79,7 +79,11 @@ impl Reading {
             json = transformer.transform(json).await?;
         }
         if let Some(path) = &self.path {
-            json = apart(json.len(), || path.cut(json, self.limit))?;
+            let bytes = match path.is_steep() {
+                true => INLINE_BYTES,
+                false => json.len(),
+            };
+            json = apart(bytes, || path.cut(json, self.limit))?;
         }
         Ok(Some(json))
     }
@@ -95,7 +99,7 @@ impl Reading {
     }
 }
 
-/// Does what takes time in proportion to `bytes`; apart from this thread's other tasks if that may
+/// Does what takes as long as so many bytes are to be read; apart from this thread's other tasks if that may
 /// be long enough to starve them.
 pub(super) fn apart<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     match bytes {

@@ -77,6 +77,12 @@ impl Path {
         })
     }
 
+    /// Whether the query may find a node many times, so that even a short document takes long: it
+    /// descends (RFC 9535 section 2.5.2) from where it has descended to.
+    pub fn is_steep(&self) -> bool {
+        self.text.matches("..").nth(1).is_some()
+    }
+
     /// What the query finds in `body`, as it is written there: of a singular query the node, of
     /// any other the array of all nodes, which may be empty. At most `limit` bytes.
     ///
@@ -230,6 +236,13 @@ mod tests {
         {"id": 1, "price": 1.50, "tags": ["a"]},
         {"id": 2, "price": 123456789012345678901234567890.10},
         {"price": 1e400, "id": 3, "id": 4} ], "0": "zero", "\u0061b": null }"#;
+
+    #[test]
+    fn whoever_descends_twice_is_steep() {
+        let steep = |path: &str| Path::parse(path).unwrap().is_steep();
+        assert!(!steep("$.items[*].price") && !steep("$..price"));
+        assert!(steep("$..*..price") && steep("$..a[?@..b]"));
+    }
 
     #[test]
     fn a_singular_query_cuts_one_node_out_as_it_is_written() {
