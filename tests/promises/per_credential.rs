@@ -326,7 +326,7 @@ async fn streams_of_one_connection_may_be_of_different_users() {
         upload.send_data("[1]".into(), true).expect("open");
         let answer = http2::in_time(answer).await.expect("an answer");
         let mut events = http2::Events::of(answer);
-        let seen = format!(r#"{{"body":"[1]","cookie":"user={user}; theme=dark"}}"#);
+        let seen = format!(r#"{{"cookie":"user={user}; theme=dark","body":"[1]"}}"#);
         events.until(&seen).await;
     }
     assert_eq!(proxy.metric("pollcast_topics", &[]) as i64, 2);

@@ -12,7 +12,7 @@ use pingora::tls::tokio_ssl::SslStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::PATIENCE;
 
@@ -121,6 +121,8 @@ impl Events {
 
     /// Reads until a block says this, such as `event: patch`; drops what came before.
     pub async fn until(&mut self, wanted: &str) {
+        // Signs of life keep each read short, for ever.
+        let began = Instant::now();
         loop {
             if let Some(at) = self.text.find(wanted)
                 && let Some(end) = self.text[at..].find("\n\n")
@@ -128,11 +130,8 @@ impl Events {
                 self.text.drain(..at + end + 2);
                 return;
             }
-            assert!(
-                self.read().await,
-                "it ended before {wanted:?}: {:?}",
-                self.text
-            );
+            let is_open = began.elapsed() < PATIENCE && self.read().await;
+            assert!(is_open, "it ended before {wanted:?}: {:?}", self.text);
         }
     }
 
