@@ -2,9 +2,11 @@
 //!
 //! Promises that a topic is found or made, and its demand registered, in one step, and that one is
 //! dropped only while nobody demands it: no subscriber ever holds a topic that is no longer polled.
-//! There are never more than the configuration allows; those that exist are kept.
+//! There are never more than the configuration allows; of those that exist, only such as
+//! nobody demands any more give way to others.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,14 +73,40 @@ impl Directory {
         if self.draining {
             return Err(Unserved::Draining);
         }
-        if self.all >= self.most || topics.len() >= most {
+        let is_full = if topics.len() >= most {
+            !self.make_room(feed..feed + 1)
+        } else {
+            self.all >= self.most && !self.make_room(0..self.feeds.len())
+        };
+        if is_full {
             return Err(Unserved::Full);
         }
         let key = Arc::new(key);
         let topic = make(Arc::clone(&key));
-        topics.insert(key, Arc::clone(&topic));
+        self.feeds[feed].insert(key, Arc::clone(&topic));
         self.all += 1;
         Ok((topic.demand(mode), Some(topic)))
+    }
+
+    /// Drops the topic of these feeds that has lasted longest for nobody. False if there is none.
+    fn make_room(&mut self, feeds: Range<usize>) -> bool {
+        let topics = feeds.flat_map(|feed| self.feeds[feed].values().map(move |it| (feed, it)));
+        let idle = topics.filter(|(_, topic)| !topic.is_demanded());
+        let Some((feed, topic)) = idle.min_by_key(|(_, topic)| topic.quiet_since()) else {
+            return false;
+        };
+        let topic = Arc::clone(topic);
+        self.retire(feed, &topic);
+        // Whoever keeps it polled has to look.
+        topic.announce(|_| ());
+        true
+    }
+
+    /// Whether this topic was dropped.
+    pub(super) fn has_dropped(&self, feed: usize, topic: &Arc<Topic>) -> bool {
+        let key = topic.identity().key();
+        let held = key.and_then(|key| self.feeds[feed].get(key));
+        !held.is_some_and(|held| Arc::ptr_eq(held, topic))
     }
 
     /// Drops this topic, unless somebody demands it. True if it is gone.

@@ -178,7 +178,7 @@ impl Hub {
     }
 
     /// Waits until nobody has listened to this topic for as long as it is kept for nobody, and
-    /// drops it. A topic that stands for ever is never dropped.
+    /// drops it, or until it gave way to another. A topic that stands for ever is never dropped.
     pub async fn abandoned(&self, topic: &Arc<Topic>) {
         let is_of = |(common, _): &(Arc<Common>, _)| Arc::ptr_eq(common, topic.common());
         let Some(number) = self.feeds.iter().position(is_of) else {
@@ -191,7 +191,12 @@ impl Hub {
                 .wait_for(|audience| audience.listening() == 0)
                 .await;
             let came = timeout(patience(topic), audience.changed()).await;
-            if came.is_err() && self.lock().retire(number, topic) {
+            let mut directory = self.lock();
+            let is_over = match came {
+                Ok(_) => directory.has_dropped(number, topic),
+                Err(_) => directory.retire(number, topic),
+            };
+            if is_over {
                 return;
             }
         }

@@ -18,7 +18,7 @@ use crate::config::{Feed, Idle};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
 use crate::core::poke;
-use crate::core::schedule::{Cadence, Hints, Member, Next, Polled, Schedule, Why};
+use crate::core::schedule::{Cadence, Hints, Hold, Member, Next, Polled, Schedule, Why};
 use crate::hub::{Audience, Topic};
 
 /// Polls one topic for as long as somebody listens.
@@ -149,7 +149,7 @@ impl Poller {
     /// Waits in the queue; `None` if it should stand in the other one.
     async fn await_turn(&mut self, mut turn: Turn, urgent: bool) -> Option<Result<Pass, Refused>> {
         while urgent || !self.is_awaited() {
-            let down_at = self.topic.health().down_at();
+            let down_at = self.topic.down_at();
             tokio::select! {
                 outcome = &mut turn => {
                     return Some(outcome.expect("invariant: the gate answers whoever still waits"));
@@ -226,7 +226,7 @@ impl Poller {
         }
         // One poll tries as soon as the circuit breaker lets it.
         if let Some(at) = self.gate.tries_at().filter(|at| *at < next.at) {
-            next = self.schedule.next(at.max(now), next.why);
+            next = self.schedule.next(at.max(now), Why::Held(Hold::Breaker));
         }
         // Whether a refusal has lasted long enough to end the feed is asked on time.
         if let Some(at) = health.ends_at().filter(|at| *at < next.at) {
@@ -239,7 +239,7 @@ impl Poller {
     fn turned_away(&self, refused: Refused) -> Next {
         let now = self.clock.now();
         self.note_failure(refused.reason, None, now);
-        let failures = self.topic.health().failures();
+        let failures = self.topic.failures();
         self.schedule
             .refused(refused.refusal, failures, now, rand::random())
     }
@@ -279,14 +279,17 @@ impl Poller {
         let ended = self.clock.now();
         let mut reopened = self.gate.reopened();
         reopened.mark_unchanged();
-        let is_left_alone = self.topic.health().failures() > 0;
+        let is_left_alone = self.topic.failures() > 0;
         loop {
             let due = self.clock.instant(next.wake);
-            let down_at = self.topic.health().down_at();
+            let down_at = self.topic.down_at();
             let wake = down_at.map_or(due, |at| self.clock.instant(at).min(due));
             tokio::select! {
                 () = sleep_until(wake) => {
-                    self.pass_time();
+                    // Time alone changes nothing where no failure is to be counted from.
+                    if down_at.is_some() {
+                        self.pass_time();
+                    }
                     if Instant::now() >= due {
                         return;
                     }
@@ -300,7 +303,7 @@ impl Poller {
                     }
                 }
                 _ = self.pokes.changed() => {
-                    let failures = self.topic.health().failures();
+                    let failures = self.topic.failures();
                     let at = poke::earliest(failures, ended, rand::random());
                     if at < next.wake {
                         next = self.schedule.next(at, Why::Poke);

@@ -110,6 +110,38 @@ fn all_feeds_together_have_a_bound_too() {
 }
 
 #[test]
+fn a_topic_that_nobody_listens_to_any_more_gives_way() {
+    let stage = counting();
+    let lasting = ", poll: { interval: 20ms, linger: 1h }, topics: 2";
+    let proxy = proxy(&stage, "", lasting);
+    let mut running = subscribe(proxy.address(), "/a/1");
+    id(&mut running);
+    drop(id(&mut subscribe(proxy.address(), "/a/2")));
+    let mut newcomer = None;
+    eventually("it gives way", || {
+        newcomer = Some(subscribe(proxy.address(), "/a/3"));
+        newcomer.as_ref().is_some_and(|stream| stream.status == 200)
+    });
+    let mut newcomer = newcomer.expect("a stream");
+    id(&mut newcomer);
+    // What gave way is not polled any more, as soon as a poll under way is over.
+    newcomer.expect("patch");
+    let asked = || stage.upstream.count("/a/2");
+    eventually("it is left alone", || {
+        let before = asked();
+        (0..3).for_each(|_| drop(newcomer.expect("patch")));
+        asked() == before
+    });
+    // Who runs goes on, and who comes back begins anew once there is room.
+    running.expect("patch");
+    assert_eq!(subscribe(proxy.address(), "/a/2").status, 503);
+    drop(newcomer);
+    eventually("there is room again", || {
+        subscribe(proxy.address(), "/a/2").status == 200
+    });
+}
+
+#[test]
 fn a_topic_ends_after_its_last_client_and_begins_anew() {
     let stage = counting();
     let proxy = proxy(&stage, "", QUICK);

@@ -23,6 +23,9 @@ pub struct Path {
     is_singular: bool,
 }
 
+/// The longest path, in bytes: reading one descends as deep as it nests.
+const LONGEST: usize = 1 << 10;
+
 /// Why a text is no JSONPath.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at character {position}: {problem}")]
@@ -63,6 +66,12 @@ impl Path {
     /// # Errors
     /// [`PathError`].
     pub fn parse(text: &str) -> Result<Self, PathError> {
+        if text.len() > LONGEST {
+            return Err(PathError {
+                position: LONGEST + 1,
+                problem: format!("a path may have {LONGEST} bytes"),
+            });
+        }
         let query = JsonPath::parse(text).map_err(|error| PathError {
             position: error.position(),
             problem: error.message().to_owned(),
@@ -236,6 +245,17 @@ mod tests {
         {"id": 1, "price": 1.50, "tags": ["a"]},
         {"id": 2, "price": 123456789012345678901234567890.10},
         {"price": 1e400, "id": 3, "id": 4} ], "0": "zero", "\u0061b": null }"#;
+
+    #[test]
+    fn a_path_that_nests_for_ever_is_refused() {
+        for piece in ["(", "[?@", "[?(", "[?!", "[?@[?"] {
+            let text = format!("$[?{}", piece.repeat(LONGEST / piece.len() - 1));
+            assert!(Path::parse(&text).is_err(), "{piece}");
+            let text = format!("$[?{}", piece.repeat(20_000));
+            let error = Path::parse(&text).unwrap_err();
+            assert!(error.problem.contains("1024 bytes"), "{error}");
+        }
+    }
 
     #[test]
     fn whoever_descends_twice_is_steep() {

@@ -141,6 +141,11 @@ impl Topic {
         self.lock().log.has_document()
     }
 
+    /// Since when nobody listens; `None` before the first came.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        self.lock().quiet_since
+    }
+
     /// What is counted for this topic's feed.
     pub fn metrics(&self) -> &FeedMetrics {
         self.common.metrics()
@@ -184,6 +189,16 @@ impl Topic {
     /// What the polls so far say of the feed.
     pub fn health(&self) -> Health {
         self.lock().health.clone()
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.lock().health.failures()
+    }
+
+    /// When it will be down unless a poll succeeds.
+    pub fn down_at(&self) -> Option<Timestamp> {
+        self.lock().health.down_at()
     }
 
     /// What is known of it now.
