@@ -1,5 +1,6 @@
 //! A whole poll of one upstream, however many requests it takes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,12 +80,13 @@ impl Client {
             is_renewed: false,
             is_moved: false,
         };
-        let poll = async {
+        // Where it is: it is large, and would be moved at each poll.
+        let poll = pin!(async {
             match &ask.pages {
                 None => asking.get(&mut url, max_bytes).await,
                 Some(pages) => asking.all(Walk::new(pages.clone(), url), max_bytes).await,
             }
-        };
+        });
         timeout_at(deadline, poll)
             .await
             .unwrap_or_else(|_| PollError::Timeout(timeout).into())

@@ -206,12 +206,17 @@ impl Poller {
             self.metrics.changed(&change);
             self.backplane.publish(&self.topic, change).await;
         }
+        // Only what shares a budget has to ask for its part of it.
+        let seat = self
+            .seat
+            .as_ref()
+            .filter(|_| feed.poll.cadence == Cadence::Fresh);
         self.schedule.answered(&Polled {
             started,
             ended: self.clock.now(),
             changed,
             hints,
-            share: self.seat.as_ref().map_or(1, Seat::interval),
+            share: seat.map_or(1, Seat::interval),
         })
     }
 
