@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use super::filter::compile;
 use super::keys::{CSV, FORMAT, TRANSFORM, XML};
 use super::scalar::Scalar;
 use super::section::Section;
@@ -13,7 +14,6 @@ use super::{Document, Events, Transform};
 use crate::core::document::View;
 use crate::core::event::Mode;
 use crate::core::json::{Path, Pattern, Pointer, PointerError};
-use crate::formats::jq::Filter;
 use crate::formats::{Csv, Format, Xml};
 
 pub(super) fn document(section: &Section<'_>, events: &Events) -> Document {
@@ -181,7 +181,7 @@ fn transform(node: &Node<'_>, document_max: usize) -> Option<Transform> {
 
 fn filter(node: &Node<'_>) -> Option<String> {
     let scalar = node.text()?;
-    match Filter::parse(&scalar.text) {
+    match compile(&scalar.text) {
         Ok(_) => Some(scalar.text),
         Err(error) => {
             let place = match scalar.foreign {

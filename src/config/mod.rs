@@ -12,6 +12,7 @@
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
 //! | `template` | paths with captures, and where these are put in |
+//! | `filter` | compiling a filter where there is stack for it |
 //! | `pem` | a certificate and its key |
 //! | `secret` | a text that is never shown |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
@@ -26,6 +27,7 @@ mod endpoint;
 mod events;
 mod expand;
 mod feed;
+mod filter;
 mod headers;
 mod health_check;
 mod ignore;
@@ -61,6 +63,7 @@ pub use credentials::Credentials;
 pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
+pub use filter::compile;
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
 pub use oauth2::{Authentication, OAuth2};

@@ -11,7 +11,7 @@ use std::thread;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::frame::{self, DOCUMENT, FAILURE};
-use crate::formats::jq::Filter;
+use crate::config::compile;
 
 /// The hidden subcommand that is a worker.
 pub const COMMAND: &str = "transform-worker";
@@ -49,7 +49,7 @@ pub fn work(max_bytes: usize, memory: u64) -> Result<Infallible, WorkerError> {
     // A core would hold a document.
     bound(Resource::Core, 0)?;
     let filter = String::from_utf8_lossy(&frame::read(&mut stdin().lock())?).into_owned();
-    let filter = Filter::parse(&filter)?;
+    let filter = compile(&filter)?;
     frame::write(&mut stdout().lock(), &[])?;
     let documents = documents();
     loop {
