@@ -17,7 +17,6 @@ pub mod json;
 pub mod latest;
 pub mod log;
 pub mod noise;
-pub mod poke;
 pub mod schedule;
 pub mod sse;
 #[cfg(test)]

@@ -17,8 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Feed, Idle};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
-use crate::core::poke;
-use crate::core::schedule::{Cadence, Hints, Hold, Member, Next, Polled, Schedule, Why};
+use crate::core::schedule::{Cadence, Hints, Hold, Member, Next, Polled, Schedule, Why, poked};
 use crate::hub::{Audience, Topic};
 
 /// Polls one topic for as long as somebody listens.
@@ -309,7 +308,7 @@ impl Poller {
                 }
                 _ = self.pokes.changed() => {
                     let failures = self.topic.failures();
-                    let at = poke::earliest(failures, ended, rand::random());
+                    let at = ended.after(poked(failures, rand::random()));
                     if at < next.wake {
                         next = self.schedule.next(at, Why::Poke);
                         self.topic.planned(next);

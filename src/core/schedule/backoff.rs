@@ -12,6 +12,16 @@ pub fn backoff(base: u64, failures: u32, random: u64) -> u64 {
     base.max(below(ceiling, random))
 }
 
+/// Milliseconds from the last poll's end to the earliest that a poke may bring, after `failures`
+/// failures in a row: none if the last poll was answered, else a backoff from a second on. Pokes
+/// must not undo the peace that an upstream gets which fails, however many there are.
+pub fn poked(failures: u32, random: u64) -> u64 {
+    match failures.checked_sub(1) {
+        None => 0,
+        Some(further) => backoff(1000, further, random),
+    }
+}
+
 /// A number below `limit`, as `random` falls in `0..=u64::MAX`; 0 if there is none.
 fn below(limit: u64, random: u64) -> u64 {
     let scaled = (u128::from(random) * u128::from(limit)) >> 64;
@@ -21,6 +31,14 @@ fn below(limit: u64, random: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_poke_is_followed_at_once_unless_the_upstream_fails() {
+        assert_eq!(poked(0, u64::MAX), 0);
+        assert_eq!(poked(1, 0), 1000);
+        assert_eq!(poked(3, u64::MAX), 3999);
+        assert_eq!(poked(u32::MAX, u64::MAX), 59_999);
+    }
 
     #[test]
     fn backoff_grows_to_a_minute_and_never_beats_the_base() {

@@ -18,7 +18,7 @@ mod pace;
 mod rate;
 mod topic;
 
-pub use backoff::backoff;
+pub use backoff::{backoff, poked};
 pub use breaker::{BreakerRules, Turn};
 pub use budget::{Member, Shares};
 pub use hints::{Hints, Quota, Respect};
