@@ -99,7 +99,7 @@ impl Gateway {
             routes: Routes::new(config.routes.clone()),
             seats: Seats::new(config.server.limits.clone()),
             trusted: Trusted::new(config.server.trusted_proxies.clone()),
-            writers: Writers::new(config.server.threads, admission.tracker()),
+            writers: Writers::new(config.server.threads, admission.tracker(), clock),
             hub,
             metrics,
             admission,
