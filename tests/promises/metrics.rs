@@ -270,7 +270,7 @@ fn what_passes_through_is_told_by_route_with_its_time() {
             use std::io::Write as _;
             std::thread::sleep(Duration::from_millis(200));
             let _ = stream.write_all(
-                b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+                b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
             );
         })),
         _ => Reply::json("[1]"),
@@ -301,7 +301,7 @@ fn what_passes_through_is_told_by_route_with_its_time() {
 
     // What lasts as long as somebody likes says nothing about time.
     get(proxy.address(), "/api/events", &[]).text();
-    let upgrade = [("upgrade", "x"), ("connection", "upgrade")];
+    let upgrade = [("upgrade", "websocket"), ("connection", "upgrade")];
     let switched = get(proxy.address(), "/api/socket", &upgrade);
     assert_eq!(switched.status, 101);
     drop(switched);
