@@ -1,9 +1,11 @@
 //! What pollcast counts is what happened.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::support::client::{Response, get, over, request, resume, subscribe};
 use crate::support::eventually;
+use crate::support::everything::Everything;
 use crate::support::proxy::Proxy;
 use crate::support::socket::Socket;
 use crate::support::stage::{Stage, numbered};
@@ -37,6 +39,78 @@ fn gzipped(proxy: &Proxy) -> Response {
     let stream = get(proxy.address(), "/feed", &headers);
     assert_eq!(stream.header("content-encoding"), Some("gzip"));
     stream
+}
+
+/// A family's type and the names of its labels.
+type Family = (String, BTreeSet<String>);
+
+/// What a page of metrics says, our own families.
+fn families(page: &str) -> BTreeMap<String, Family> {
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let mut current = String::new();
+    for line in page.lines().filter(|line| !line.starts_with("# HELP")) {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ').expect("a type");
+            current = name.to_owned();
+            families.insert(current.clone(), (kind.to_owned(), BTreeSet::new()));
+            continue;
+        }
+        let labels = line
+            .split_once('{')
+            .and_then(|(_, rest)| rest.rsplit_once('}'));
+        let names = labels.map_or("", |(labels, _)| labels).split("\",");
+        let names = names.filter_map(|label| label.split_once('=').map(|(name, _)| name));
+        let (_, known) = families.get_mut(&current).expect("a type before samples");
+        known.extend(names.filter(|name| *name != "le").map(str::to_owned));
+    }
+    families.retain(|name, _| name.starts_with("pollcast_"));
+    families
+}
+
+/// What the table of `dashboards/README.md` says.
+fn documented() -> BTreeMap<String, Family> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/README.md");
+    let text = std::fs::read_to_string(path).expect("a file");
+    let code = |cell: &str| -> Vec<String> {
+        let parts = cell.split('`').skip(1).step_by(2);
+        parts.map(str::to_owned).collect()
+    };
+    let mut families = BTreeMap::new();
+    let rows = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| metric "));
+    for row in rows.take_while(|line| line.starts_with('|')).skip(2) {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [names, kind, unit, labels, meaning] = cells[..] else {
+            panic!("five columns: {row}");
+        };
+        assert!(!unit.is_empty() && !meaning.is_empty(), "{row}");
+        for name in code(names)
+            .into_iter()
+            .filter(|name| !name.starts_with("process_"))
+        {
+            let family = (kind.to_owned(), code(labels).into_iter().collect());
+            assert!(families.insert(name, family).is_none(), "twice: {row}");
+        }
+    }
+    families
+}
+
+#[test]
+fn the_table_of_metrics_says_what_there_is() {
+    let mut everything = Everything::start();
+    everything.use_all();
+    let (_, page) = everything.proxy.admin("/metrics");
+    let (there, told) = (families(&page), documented());
+    assert!(there.len() > 40, "{there:?}");
+    for (name, family) in &there {
+        assert_eq!(told.get(name), Some(family), "dashboards/README.md: {name}");
+    }
+    let missing: Vec<_> = told
+        .keys()
+        .filter(|name| !there.contains_key(*name))
+        .collect();
+    assert!(missing.is_empty(), "nothing counts these: {missing:?}");
 }
 
 #[test]
