@@ -44,7 +44,7 @@ fn gzipped(proxy: &Proxy) -> Response {
 /// A family's type and the names of its labels.
 type Family = (String, BTreeSet<String>);
 
-/// What a page of metrics says, our own families.
+/// What a page of metrics says.
 fn families(page: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();
@@ -63,7 +63,6 @@ fn families(page: &str) -> BTreeMap<String, Family> {
         let (_, known) = families.get_mut(&current).expect("a type before samples");
         known.extend(names.filter(|name| *name != "le").map(str::to_owned));
     }
-    families.retain(|name, _| name.starts_with("pollcast_"));
     families
 }
 
@@ -80,15 +79,14 @@ fn documented() -> BTreeMap<String, Family> {
         .lines()
         .skip_while(|line| !line.starts_with("| metric "));
     for row in rows.take_while(|line| line.starts_with('|')).skip(2) {
-        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let row = row.strip_prefix('|').and_then(|row| row.strip_suffix('|'));
+        let row = row.expect("a row");
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
         let [names, kind, unit, labels, meaning] = cells[..] else {
             panic!("five columns: {row}");
         };
         assert!(!unit.is_empty() && !meaning.is_empty(), "{row}");
-        for name in code(names)
-            .into_iter()
-            .filter(|name| !name.starts_with("process_"))
-        {
+        for name in code(names) {
             let family = (kind.to_owned(), code(labels).into_iter().collect());
             assert!(families.insert(name, family).is_none(), "twice: {row}");
         }
