@@ -181,6 +181,14 @@ fn derive_feed(feed: &mut Mapping) {
     };
     let captures = path.as_str().is_some_and(|path| path.contains("/{"));
     let shared = feed.get("share").is_none_or(Value::is_string);
+    let exports = feed.get("export").and_then(Value::as_sequence);
+    let keeps = exports.is_some_and(|entries| !entries.is_empty());
+    if let Some(Value::Mapping(poll)) = feed.get_mut("poll")
+        && keeps
+        && !poll.contains_key("idle")
+    {
+        poll.insert("idle".into(), "keep".into());
+    }
     if let Some(request) = feed.get_mut("request") {
         let asked = given(request, "forward_query") || given(request, "client_body");
         if let Value::Mapping(request) = request
