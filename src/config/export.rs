@@ -241,7 +241,7 @@ fn source(node: &Node<'_>, depth: Option<usize>) -> Option<Source> {
                 _ => String::new(),
             };
             node.problem(
-                format!("{} says not where the label is{why}", scalar.shown()),
+                format!("{} does not say where the label is{why}", scalar.shown()),
                 "write a JSON Pointer from the place on, as in \"/name\"; \"1/name\" from one step above it; \"0#\" for what the place is called; or, under `constants`, the text itself",
             );
             return None;

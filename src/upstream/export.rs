@@ -225,3 +225,92 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .lock()
         .expect("invariant: nobody panics while copying")
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::{Config, System};
+    use crate::core::event::Timestamp;
+    use crate::core::id::Epoch;
+    use crate::hub::{self, Common, Identity};
+
+    const START: Timestamp = Timestamp(1_700_000_000_500);
+
+    /// A topic whose feed exports its document, a number, as `m`.
+    fn topic(registry: &Registry) -> Arc<Topic> {
+        let text = "upstreams: {a: {url: 'http://a'}}\n\
+                    feeds: [{path: /feed, upstream: a, export: [{metric: m, help: M.}]}]";
+        let (config, _) = Config::parse(text, &System::new("")).unwrap();
+        let feed = &config.feeds[0];
+        let common = Common::new(Arc::clone(feed), &hub::Metrics::new(registry));
+        Topic::new(common, Identity::only(feed, Epoch::from_random(1), START))
+    }
+
+    /// The samples of a metric: what stands behind its name.
+    fn told(registry: &Registry, name: &str) -> Vec<String> {
+        let page = registry.render();
+        let own = page.lines().filter_map(|line| line.strip_prefix(name));
+        own.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn samples_stay_while_stale_and_go_when_down_or_when_nobody_exports_any_more() {
+        let registry = Registry::default();
+        let exports = Exports::new(&registry);
+        let topic = topic(&registry);
+        let mut exporter = exports.of(&topic).unwrap();
+        let mut document = Document::new(topic.feed().document.view.clone());
+        document.observe(Bytes::from_static(b"7")).unwrap();
+        exporter.take(&document);
+        assert_eq!(
+            told(&registry, "m{"),
+            [""; 0],
+            "nobody said that it is live"
+        );
+        topic.resumed(START);
+        topic.succeeded(START);
+        topic.warmed();
+        let seven = ["feed=\"/feed\"} 7"];
+        assert_eq!(told(&registry, "m{"), seven);
+        for _ in 0..2 {
+            topic.failed("no".to_owned(), None, START.after(1000));
+        }
+        assert_eq!(topic.health().state(), State::Stale);
+        assert_eq!(told(&registry, "m{"), seven);
+        assert!(topic.passed(START.after(61_000)));
+        assert_eq!(topic.health().state(), State::Down);
+        assert_eq!(told(&registry, "m{"), [""; 0]);
+        let series = told(&registry, SERIES);
+        assert_eq!(series, ["{feed=\"/feed\",metric=\"m\"} 0"]);
+        assert_eq!(
+            told(&registry, TIMESTAMP),
+            ["{feed=\"/feed\"} 1700000000.5"]
+        );
+        topic.succeeded(START.after(70_000));
+        assert_eq!(told(&registry, "m{"), seven);
+        drop(exporter);
+        assert_eq!(told(&registry, "m{"), [""; 0]);
+        assert_eq!(told(&registry, SERIES), [""; 0]);
+    }
+
+    #[test]
+    fn a_document_is_read_when_its_text_changes_and_not_otherwise() {
+        let registry = Registry::default();
+        let exports = Exports::new(&registry);
+        let mut exporter = exports.of(&topic(&registry)).unwrap();
+        let mut document = Document::new(exporter.shelf.topic.feed().document.view.clone());
+        let shown = |exporter: &Exporter| Arc::clone(&lock(&exporter.shelf.shown));
+        exporter.take(&document);
+        document.observe(Bytes::from_static(b"7")).unwrap();
+        exporter.take(&document);
+        let first = shown(&exporter);
+        document.observe(Bytes::from_static(b"7")).unwrap();
+        exporter.take(&document);
+        assert!(Arc::ptr_eq(&first, &shown(&exporter)));
+        document.observe(Bytes::from_static(b"8")).unwrap();
+        exporter.take(&document);
+        assert!(!Arc::ptr_eq(&first, &shown(&exporter)));
+    }
+}
