@@ -21,7 +21,8 @@
 //! [`gateway`]: `negotiate` decides whether it is one, `subscribe` answers it, `detach` takes the
 //! connection out of Pingora, `latest` answers plain requests from memory where the feed says so,
 //! `forward` passes everything else through. A poll that fails goes to [`core::health`] instead of
-//! the log.
+//! the log. [`core::export`] reads numbers out of the same answer, which `upstream::export` has ready
+//! for whoever scrapes.
 //!
 //! # Words
 //!

@@ -84,7 +84,9 @@ impl Registry {
         text
     }
 
-    fn register(&self, collector: impl Collector + 'static) {
+    /// Adds metrics that are collected in another way, whose names begin with `pollcast_` or come
+    /// from the configuration.
+    pub fn register(&self, collector: impl Collector + 'static) {
         self.registry
             .register(Box::new(collector))
             .expect("invariant: each metric is registered once");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::deliver::deliver;
 use super::document::document;
 use super::events::events;
+use super::export::{Meanings, export};
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, REQUEST};
 use super::parameters::{parameters, refuse_keep};
 use super::poll::poll;
@@ -18,18 +19,23 @@ use crate::formats::Format;
 
 /// The feeds, in the file's order.
 pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
-    let mut paths = Paths::default();
+    let (mut paths, mut meanings) = (Paths::default(), Meanings::default());
     let items = top.find("feeds").map_or_else(Vec::new, |node| node.items());
     items
         .iter()
-        .map(|item| Arc::new(feed(item, upstreams, &mut paths)))
+        .map(|item| Arc::new(feed(item, upstreams, &mut paths, &mut meanings)))
         .collect()
 }
 
 /// The paths of earlier feeds: those of which each is for other requests, by their captures.
 type Paths = matchit::Router<()>;
 
-fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
+fn feed(
+    item: &Node<'_>,
+    upstreams: &Upstreams<'_>,
+    paths: &mut Paths,
+    meanings: &mut Meanings,
+) -> Feed {
     let section = item.section(&FEED);
     let (path, captures) = path(&section, paths);
     let upstream = upstreams.refer(&section);
@@ -38,7 +44,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
     let sections = (&section, &request_section);
     let parameters = parameters(sections, (&path, captures), &request, &upstream);
     let events = events(&section.section("events", &EVENTS));
-    let poll = poll(&section);
+    let mut poll = poll(&section);
     let document_section = section.section("document", &DOCUMENT);
     let document = document(&document_section, &events);
     if request.pages.is_some() && document.format != Format::Json {
@@ -48,6 +54,7 @@ fn feed(item: &Node<'_>, upstreams: &Upstreams<'_>, paths: &mut Paths) -> Feed {
         refuse_keep(&section, &poll);
     }
     Feed {
+        export: export(&section, parameters.as_ref(), &mut poll, meanings),
         poll,
         document,
         deliver: deliver(&section.section("deliver", &DELIVER), &events),

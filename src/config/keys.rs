@@ -56,8 +56,8 @@ sections! {
         ] later [];
     FEED at "feeds[]":
         [
-            "path", "upstream", "request", "poll", "document", "events", "deliver", "json", "share",
-            "topics"
+            "path", "upstream", "request", "poll", "document", "events", "deliver", "export", "json",
+            "share", "topics"
         ] later [];
     SHARE at "feeds[].share": ["per_credential"] later [];
     REQUEST at "feeds[].request":
@@ -95,6 +95,8 @@ sections! {
         ] later [];
     HEARTBEAT at "feeds[].deliver.heartbeat": ["every", "event"] later [];
     CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
+    EXPORT at "feeds[].export[]":
+        ["metric", "help", "each", "value", "labels", "constants", "max_series"] later [];
     ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];
 }
 
@@ -289,7 +291,7 @@ mod tests {
                 "'/{${TOKEN}'",
             ] {
                 let told = match Config::parse(&full_with(&key, odd), &Fixed) {
-                    Ok((_, warnings)) => format!("{warnings:?}"),
+                    Ok((config, warnings)) => format!("{warnings:?} {}", config.shown()),
                     Err(problems) => problems.to_string(),
                 };
                 assert!(!told.contains("s3cret"), "{key}:\n{told}");

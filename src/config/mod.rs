@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -17,6 +17,7 @@
 //! | `secret` | a text that is never shown |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
+//! | `shown` | the whole of it for an operator's eyes, secrets hidden |
 
 mod addresses;
 mod credentials;
@@ -26,6 +27,7 @@ mod egress;
 mod endpoint;
 mod events;
 mod expand;
+mod export;
 mod feed;
 mod filter;
 mod headers;
@@ -51,6 +53,7 @@ mod secret;
 mod section;
 mod servers;
 mod sheet;
+mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -102,6 +105,16 @@ pub struct Config {
     pub feeds: Vec<Arc<Feed>>,
     /// Where everything else goes, longest path first; paths are distinct.
     pub routes: Vec<Arc<Route>>,
+    /// All of it, for [`Config::shown`].
+    shown: serde_json::Value,
+}
+
+impl Config {
+    /// The configuration in force as it may be shown: the file's own structure, every default
+    /// filled in, secrets `***`, and references such as `${TOKEN}` as they were written.
+    pub fn shown(&self) -> &serde_json::Value {
+        &self.shown
+    }
 }
 
 /// The public listeners.

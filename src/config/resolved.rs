@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, Method};
 use super::{Pages, Template, Upstream};
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
+use crate::core::export::Rule;
 use crate::core::json::Path;
 use crate::core::log::Bounds;
 use crate::core::schedule::{Cadence, Plan, Respect};
@@ -34,6 +35,8 @@ pub struct Feed {
     pub events: Events,
     /// How they are sent.
     pub deliver: Deliver,
+    /// Which numbers of the document become metrics; none with parameters.
+    pub export: Vec<Rule>,
     /// Who answers those who do not ask for events.
     pub json: Json,
 }

@@ -177,6 +177,22 @@ impl Document {
         self.memory.keys()
     }
 
+    /// The last accepted answer; none before the first. The same as before if not even a byte of it
+    /// changed.
+    pub fn current(&self) -> Option<&Arc<Tape>> {
+        self.current.as_ref()
+    }
+
+    /// The document with everything in it, whether it is ignored or not; none before the first.
+    pub fn whole(&self) -> Option<Arc<Tape>> {
+        let current = self.current.as_ref()?;
+        if self.rules.is_empty() {
+            return Some(Arc::clone(current));
+        }
+        let mut whole = Tape::read(current.text().clone()).ok()?;
+        whole.select(&self.select).then(|| Arc::new(whole))
+    }
+
     /// The length of the last accepted answer; 0 before the first.
     pub fn body_len(&self) -> usize {
         self.current.as_ref().map_or(0, |tape| tape.text().len())

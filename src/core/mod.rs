@@ -12,6 +12,7 @@ pub mod diff;
 pub mod document;
 mod entry;
 pub mod event;
+pub mod export;
 pub mod health;
 pub mod id;
 pub mod json;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::ask::Ask;
 use super::client::{Answer, Reply, Validators};
 use super::error::PollError;
+use super::export::Exporter;
 use super::gate::{Gate, Pass};
 use super::hints;
 use super::metrics::PollMetrics;
@@ -39,6 +40,7 @@ pub(super) struct Inquiry {
     clock: Clock,
     reading: Reading,
     document: Document,
+    exporter: Option<Exporter>,
     /// The length of what it holds.
     document_bytes: usize,
     /// How many of its places were passed on as noise.
@@ -104,6 +106,7 @@ impl Inquiry {
         client: Client,
         gate: Arc<Gate>,
         workers: &Workers,
+        exporter: Option<Exporter>,
         clock: Clock,
     ) -> Self {
         let feed = topic.feed();
@@ -114,6 +117,7 @@ impl Inquiry {
             clock,
             reading: Reading::new(feed, workers),
             document: Document::new(feed.document.view.clone()),
+            exporter,
             document_bytes: 0,
             noisy_places: 0,
             validators: Validators::default(),
@@ -218,6 +222,9 @@ impl Inquiry {
         let bytes = body.len().max(held);
         let observation = apart(bytes, || self.document.observe(body))?;
         self.reading.accepted();
+        if let Some(exporter) = &mut self.exporter {
+            exporter.take(&self.document);
+        }
         self.validators = validators;
         Ok(match observation {
             Observation::Unchanged => ("unchanged", None),

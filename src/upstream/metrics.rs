@@ -1,11 +1,14 @@
 //! What polling counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use super::export::{Exporter, Exports};
 use crate::core::change::Change;
 use crate::core::event::{Mode, Modes};
+use crate::hub::Topic;
 use crate::metrics::Registry;
 
 /// What changes are encoded in on demand.
@@ -24,6 +27,7 @@ pub struct Metrics {
     fallbacks: IntCounterVec,
     noise_bytes: IntCounterVec,
     noise_places: IntGaugeVec,
+    exports: Exports,
 }
 
 impl Metrics {
@@ -83,6 +87,7 @@ impl Metrics {
                 "Places in the document whose value changes at every poll.",
                 &["feed"],
             ),
+            exports: Exports::new(registry),
         }
     }
 
@@ -103,6 +108,7 @@ impl Metrics {
             noise_bytes: self.noise_bytes.with_label_values(&[path]),
             noise_places: self.noise_places.with_label_values(&[path]),
             places: 0,
+            exports: self.exports.clone(),
         }
     }
 }
@@ -127,6 +133,7 @@ pub struct PollMetrics {
     noise_places: IntGauge,
     /// What this one adds to the gauge.
     places: i64,
+    exports: Exports,
 }
 
 impl Drop for PollMetrics {
@@ -136,6 +143,11 @@ impl Drop for PollMetrics {
 }
 
 impl PollMetrics {
+    /// What exports the documents of this topic, if its feed has any of that.
+    pub(super) fn exporter(&self, topic: &Arc<Topic>) -> Option<Exporter> {
+        self.exports.of(topic)
+    }
+
     pub(super) fn polled(&mut self, outcome: &'static str) {
         if let Some((_, known)) = self.outcomes.iter().find(|(each, _)| *each == outcome) {
             return known.inc();

@@ -9,6 +9,7 @@ mod ask;
 mod client;
 mod credentials;
 mod error;
+mod export;
 mod gate;
 mod gate_metrics;
 mod gates;

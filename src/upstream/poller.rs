@@ -52,7 +52,14 @@ impl Poller {
         let feed = topic.feed();
         Self {
             schedule: Schedule::new(feed.poll.plan(), &topic.identity().offset_key()),
-            inquiry: Inquiry::new(&topic, client, Arc::clone(&gate), workers, clock),
+            inquiry: Inquiry::new(
+                &topic,
+                client,
+                Arc::clone(&gate),
+                workers,
+                metrics.exporter(&topic),
+                clock,
+            ),
             pokes: topic.pokes(),
             audience: topic.audience(),
             interest: interest(feed),

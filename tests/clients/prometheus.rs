@@ -141,7 +141,65 @@ fn promtool_finds_nothing_to_complain_about() {
     stream.event().expect("an event");
     get(proxy.address(), "/feed", &[]).text();
     let (_, metrics) = proxy.admin("/metrics");
+    let (accepted, said) = promtool(&metrics);
+    assert!(accepted && said.is_empty(), "{said}");
+}
 
+#[test]
+fn numbers_of_a_polled_document_are_series_whatever_their_labels_hold() {
+    let odd = "K\"e\\r\nn\t\u{0}é\r{},=";
+    let counties = json!([
+        {"name": odd, "out": 12, "crews": {"on_site": 3}, "age": 40},
+        {"name": "Inyo", "out": 0.25, "age": 1e300},
+    ]);
+    let outages = |at: u64| json!({"updated": at, "utilities": {"PGE": {"counties": counties}}});
+    let (upstream, document) = Upstream::with_document(&outages(0).to_string());
+    let config = folder().join("../../config/json-as-metrics.yaml");
+    let config = fs::read_to_string(config).expect("a file");
+    let config = config
+        .replace("${OUTAGES_URL:-http://127.0.0.1:9000}", &upstream.url())
+        .replace("interval: 15s", "interval: 100ms");
+    assert!(config.contains(&upstream.url()) && config.contains("100ms"));
+    let proxy = Proxy::start(&config);
+    let prometheus = Prometheus::scraping(&proxy);
+
+    eventually("both are there", || {
+        prometheus.value("outages_customers") == Some(12.25)
+    });
+    let (_, page) = proxy.admin("/metrics");
+    let (accepted, said) = promtool(&page);
+    assert!(accepted && said.is_empty(), "{said}");
+    let series = prometheus.series("outages_customers");
+    let metric = |county: &str, value: &str| {
+        let found = series.iter().find(|it| it["metric"]["county"] == county);
+        let found = found.unwrap_or_else(|| panic!("{series:?}"));
+        assert_eq!(found["metric"]["utility"], "PGE");
+        assert_eq!(found["metric"]["feed"], "/live/outages");
+        assert_eq!(found["value"][1], value);
+    };
+    metric(odd, "12");
+    metric("Inyo", "0.25");
+    assert_eq!(prometheus.series("outages_crews").len(), 1);
+    assert_eq!(prometheus.series("outages_age_seconds").len(), 2);
+    assert_eq!(prometheus.value("pollcast_export_series"), Some(5.0));
+    assert_eq!(
+        prometheus.value("pollcast_export_dropped_series"),
+        Some(0.0)
+    );
+    let age = "time()-pollcast_export_sample_timestamp_seconds";
+    eventually("they are young", || {
+        prometheus.value(age).is_some_and(|age| age < 30.0)
+    });
+
+    // What is gone is gone at the next scrape, and does not linger for five minutes.
+    *document.lock().unwrap() = r#"{"utilities": {}}"#.into();
+    eventually("they are gone", || {
+        prometheus.series("outages_customers").is_empty()
+    });
+}
+
+/// What promtool says of a metrics page, and whether it takes it.
+fn promtool(metrics: &str) -> (bool, String) {
     let mut promtool = Command::new(program("promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -154,7 +212,7 @@ fn promtool_finds_nothing_to_complain_about() {
     drop(stdin);
     let output = promtool.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    (output.status.success(), said.into_owned())
 }
 
 struct Prometheus {
@@ -187,6 +245,17 @@ impl Prometheus {
             _process: Process::server(&mut prometheus, address),
             _folder: folder,
         }
+    }
+
+    /// The current samples of a metric.
+    fn series(&self, metric: &str) -> Vec<Value> {
+        let target = format!("/api/v1/query?query={metric}");
+        let answer = get(self.address, &target, &[]).text();
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The sum of the current values of a metric, by the HTTP API.

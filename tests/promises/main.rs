@@ -15,6 +15,7 @@ mod credentials;
 mod delivery;
 mod end;
 mod evolution;
+mod export;
 mod formats;
 mod hostile_clients;
 mod http2;

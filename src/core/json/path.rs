@@ -92,6 +92,14 @@ impl Path {
         self.text.matches("..").nth(1).is_some()
     }
 
+    /// The nodes that the query finds, in its order.
+    pub(in crate::core) fn find<'t>(&self, document: &'t Tape) -> Vec<Value<'t>> {
+        let view = view(document.root());
+        let mut found = Found::of(&self.query.query(&view).all());
+        found.locate(&view, document.root());
+        found.places.into_iter().flatten().collect()
+    }
+
     /// What the query finds in `body`, as it is written there: of a singular query the node, of
     /// any other the array of all nodes, which may be empty. At most `limit` bytes.
     ///
@@ -99,18 +107,15 @@ impl Path {
     /// [`CutError`].
     pub fn cut(&self, body: Bytes, limit: usize) -> Result<Bytes, CutError> {
         let document = Tape::read(body)?;
-        let view = view(document.root());
-        let mut found = Found::of(&self.query.query(&view).all());
-        found.locate(&view, document.root());
+        let found = self.find(&document);
         if self.is_singular {
-            let place = found.places.first().copied().flatten();
-            let place = place.ok_or_else(|| CutError::NotFound {
+            let place = found.first().ok_or_else(|| CutError::NotFound {
                 path: self.text.clone(),
             })?;
             return Ok(document.text().slice_ref(place.raw()));
         }
         let mut out = vec![b'['];
-        for place in found.places.iter().flatten() {
+        for place in found {
             if out.len() + place.raw().len() + 1 > limit {
                 return Err(CutError::TooLong {
                     path: self.text.clone(),

@@ -53,7 +53,7 @@ impl Rules {
     }
 
     /// Whether nothing is ignored from here on.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::core) fn is_empty(&self) -> bool {
         !self.ignored && self.any.is_none() && self.named.is_empty()
     }
 
