@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `headers`, `logs`, `traces` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -35,6 +35,7 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod logs;
 mod oauth2;
 mod pace;
 mod pages;
@@ -54,6 +55,7 @@ mod sheet;
 mod template;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod trust;
 mod upstream;
 mod value;
@@ -66,6 +68,7 @@ pub use expand::{Surroundings, System};
 pub use filter::compile;
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
+pub use logs::{Access, LogFormat, Logs};
 pub use oauth2::{Authentication, OAuth2};
 pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError, read_chain};
@@ -77,6 +80,7 @@ pub use resolved::{
 pub use secret::{Secret, basic, bearer, plain};
 pub use servers::{Balance, ServerAddress, Servers};
 pub use template::Template;
+pub use traces::Traces;
 pub use trust::UpstreamTls;
 
 use std::net::SocketAddr;
@@ -96,6 +100,10 @@ pub struct Config {
     pub server: Server,
     /// The private side.
     pub admin: Admin,
+    /// What is logged.
+    pub logs: Logs,
+    /// Where spans are sent, if they are.
+    pub traces: Option<Traces>,
     /// The named backends, in the file's order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The event streams, in the file's order; paths are distinct.

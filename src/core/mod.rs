@@ -21,3 +21,4 @@ pub mod schedule;
 pub mod sse;
 #[cfg(test)]
 mod tests;
+pub mod trace;

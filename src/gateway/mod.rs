@@ -4,12 +4,14 @@
 //! whatever is no subscription reaches an upstream as if pollcast were not there. Must never poll,
 //! and never keeps a subscriber's request alive: the response is detached and the writers own it.
 
+mod access;
 mod admission;
 mod asked;
 mod client;
 mod cors;
 mod detach;
 mod forward;
+mod identity;
 mod latest;
 mod metrics;
 mod negotiate;
@@ -21,9 +23,9 @@ mod seats;
 mod subscribe;
 mod writer;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::{Version, header};
@@ -35,6 +37,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{error, warn};
 
+use access::{Finished, Outcome};
 pub use admission::Admission;
 use client::{Client, Trusted};
 pub use metrics::Metrics;
@@ -43,7 +46,8 @@ use seats::Seats;
 use writer::Writers;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Access, Config};
+use crate::core::trace::Parent;
 use crate::hub::{Hub, Place};
 use crate::listen::{Connection, KEEPALIVE, Request};
 use crate::peers::{Peers, Server};
@@ -68,6 +72,7 @@ pub struct Gateway {
     trusted: Trusted,
     peers: Arc<Peers>,
     clock: Clock,
+    access: Access,
 }
 
 /// One request's way through the gateway.
@@ -76,6 +81,12 @@ pub struct Context {
     destination: Option<Destination>,
     /// The servers that were asked, the last of them in use.
     asked: Vec<Server>,
+    /// When its head was there.
+    began: Instant,
+    /// The trace it belongs to.
+    trace: Option<Parent>,
+    /// What became of it, if it is not passed through.
+    outcome: Outcome,
     /// Keeps the connection from being closed as one on which nothing is asked.
     request: Option<Request>,
     /// Keeps the process from leaving before the request is done.
@@ -103,20 +114,25 @@ impl Gateway {
             admission,
             peers,
             clock,
+            access: config.logs.access,
         }
     }
 
     /// Whose request it is, if the connection has an address at all.
-    fn client(&self, session: &Session) -> Option<Client> {
+    fn address(&self, session: &Session) -> Option<IpAddr> {
         let peer = peer(session)?.ip();
         let headers = &session.req_header().headers;
-        Some(self.trusted.client(peer, headers).into())
+        Some(self.trusted.client(peer, headers))
+    }
+
+    /// The same as one that has limits.
+    fn client(&self, session: &Session) -> Option<Client> {
+        self.address(session).map(Client::from)
     }
 
     /// What a consistent balance goes by: the client's address.
     fn balance_key(&self, session: &Session) -> Vec<u8> {
-        let headers = &session.req_header().headers;
-        let address = peer(session).map(|peer| self.trusted.client(peer.ip(), headers));
+        let address = self.address(session);
         address.map_or_else(Vec::new, |address| address.to_string().into_bytes())
     }
 }
@@ -134,6 +150,9 @@ impl ProxyHttp for Gateway {
         Context {
             destination: None,
             asked: Vec::new(),
+            began: Instant::now(),
+            trace: None,
+            outcome: Outcome::default(),
             request: None,
             _in_flight: self.admission.token(),
         }
@@ -145,6 +164,9 @@ impl ProxyHttp for Gateway {
     /// Answers what is pollcast's to answer and finds the destination of the rest.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
+        let request = session.req_header_mut();
+        identity::identify(request)?;
+        ctx.trace = identity::parent(request);
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
@@ -163,7 +185,7 @@ impl ProxyHttp for Gateway {
         if let Some(place) = &place {
             let request = session.req_header();
             if negotiate::is_subscription(place.feed(), request) {
-                self.subscribe(place, session, ctx.request.take()).await?;
+                self.subscribe(place, session, ctx).await?;
                 return Ok(true);
             }
             if let Some(answer) = cors::preflight(place.feed(), request) {
@@ -175,6 +197,7 @@ impl ProxyHttp for Gateway {
             if latest::answers(place.feed(), session)
                 && let Ok(particulars) = asked::particulars(place, session.req_header())
             {
+                ctx.outcome = Outcome::FromMemory(Arc::clone(place.feed()));
                 self.latest(place, &particulars, session).await?;
                 return Ok(true);
             }
@@ -285,6 +308,12 @@ impl ProxyHttp for Gateway {
         if ctx.destination.as_ref().is_some_and(Destination::is_feed) {
             response.append_header(header::VARY, "accept")?;
         }
+        let id = identity::request_id(session.req_header());
+        if let (Some(id), false) = (id, response.headers.contains_key(identity::REQUEST_ID))
+            && !response.status.is_informational()
+        {
+            response.insert_header(identity::REQUEST_ID, id.clone())?;
+        }
         if session.req_header().version < Version::HTTP_11
             && response.remove_header(&header::TRANSFER_ENCODING).is_some()
         {
@@ -333,6 +362,22 @@ impl ProxyHttp for Gateway {
                 .response_written()
                 .map_or(0, |head| head.status.as_u16());
             self.metrics.forwarded(&destination.upstream().name, status);
+        }
+        let is_logged = match ctx.outcome {
+            Outcome::Refused(..) => self.access.subscriptions,
+            _ => self.access.requests,
+        };
+        if is_logged {
+            let finished = Finished {
+                began: ctx.began,
+                client: self.address(session),
+                trace: ctx.trace,
+                outcome: &ctx.outcome,
+                destination: ctx.destination.as_ref(),
+                server: ctx.asked.last(),
+                failure,
+            };
+            finished.log(session);
         }
     }
 }
