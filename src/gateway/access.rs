@@ -40,7 +40,7 @@ pub enum Outcome {
     /// A subscription that got no event stream, for this reason.
     Refused(Arc<Feed>, &'static str),
     /// A subscription. It has lines of its own.
-    Subscribed,
+    Subscribed(Arc<Feed>),
 }
 
 /// A request that is over.
@@ -62,6 +62,11 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
+    /// The path of its target, if need be the beginning of it.
+    pub fn path<'a>(&self, session: &'a Session) -> Cow<'a, str> {
+        short(session.req_header().uri.path())
+    }
+
     /// Writes its line.
     pub fn log(&self, session: &Session) {
         let request = session.req_header();
@@ -72,13 +77,13 @@ impl Finished<'_> {
             (None, Outcome::Refused(feed, reason)) => {
                 ("refused", Some(feed.path.as_str()), Some(*reason))
             }
-            (None, Outcome::Subscribed) => return,
+            (None, Outcome::Subscribed(_)) => return,
         };
         let head = session.response_written();
         info!(
             target: TARGET,
             method = &*short(request.method.as_str()),
-            path = &*short(request.uri.path()),
+            path = &*self.path(session),
             status = head.map(|head| head.status.as_u16()),
             protocol = protocol(request.version),
             bytes = session.body_bytes_sent(),

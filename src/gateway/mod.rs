@@ -20,6 +20,7 @@ mod preconditions;
 mod problem;
 mod routes;
 mod seats;
+mod spans;
 mod subscribe;
 mod writer;
 
@@ -51,6 +52,7 @@ use crate::core::trace::Parent;
 use crate::hub::{Hub, Place};
 use crate::listen::{Connection, KEEPALIVE, Request};
 use crate::peers::{Peers, Server};
+use crate::traces::{Side, Span, Tracer};
 
 /// How long a client may take to read a small answer of our own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,6 +75,7 @@ pub struct Gateway {
     peers: Arc<Peers>,
     clock: Clock,
     access: Access,
+    tracer: Tracer,
 }
 
 /// One request's way through the gateway.
@@ -85,6 +88,8 @@ pub struct Context {
     began: Instant,
     /// The trace it belongs to.
     trace: Option<Parent>,
+    /// What traces are told of it.
+    span: Span,
     /// What became of it, if it is not passed through.
     outcome: Outcome,
     /// Keeps the connection from being closed as one on which nothing is asked.
@@ -103,6 +108,7 @@ impl Gateway {
         admission: Arc<Admission>,
         peers: Arc<Peers>,
         clock: Clock,
+        tracer: Tracer,
     ) -> Self {
         Self {
             routes: Routes::new(config.routes.clone()),
@@ -115,6 +121,46 @@ impl Gateway {
             peers,
             clock,
             access: config.logs.access,
+            tracer,
+        }
+    }
+
+    /// Finds out what the request is known by. If traces are told of it, it is itself the parent of
+    /// what it leads to.
+    fn identify(&self, request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+        identity::identify(request)?;
+        let parent = identity::parent(request);
+        ctx.span = self.tracer.span(Side::Server, parent);
+        ctx.trace = ctx.span.operation().or(parent);
+        match ctx.span.operation() {
+            Some(own) => identity::adopt(request, own, parent.is_some()),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells log and traces what became of a request.
+    fn report(&self, session: &Session, failure: Option<&Error>, ctx: &mut Context) {
+        let is_logged = match ctx.outcome {
+            Outcome::Refused(..) => self.access.subscriptions,
+            _ => self.access.requests,
+        };
+        if !is_logged && !ctx.span.is_recorded() {
+            return;
+        }
+        let finished = Finished {
+            began: ctx.began,
+            client: self.address(session),
+            trace: ctx.trace,
+            outcome: &ctx.outcome,
+            destination: ctx.destination.as_ref(),
+            server: ctx.asked.last(),
+            failure,
+        };
+        if is_logged {
+            finished.log(session);
+        }
+        if ctx.span.is_recorded() {
+            spans::describe(&mut ctx.span, session, &finished);
         }
     }
 
@@ -152,6 +198,7 @@ impl ProxyHttp for Gateway {
             asked: Vec::new(),
             began: Instant::now(),
             trace: None,
+            span: Span::default(),
             outcome: Outcome::default(),
             request: None,
             _in_flight: self.admission.token(),
@@ -164,9 +211,7 @@ impl ProxyHttp for Gateway {
     /// Answers what is pollcast's to answer and finds the destination of the rest.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
-        let request = session.req_header_mut();
-        identity::identify(request)?;
-        ctx.trace = identity::parent(request);
+        self.identify(session.req_header_mut(), ctx)?;
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
@@ -363,22 +408,7 @@ impl ProxyHttp for Gateway {
                 .map_or(0, |head| head.status.as_u16());
             self.metrics.forwarded(&destination.upstream().name, status);
         }
-        let is_logged = match ctx.outcome {
-            Outcome::Refused(..) => self.access.subscriptions,
-            _ => self.access.requests,
-        };
-        if is_logged {
-            let finished = Finished {
-                began: ctx.began,
-                client: self.address(session),
-                trace: ctx.trace,
-                outcome: &ctx.outcome,
-                destination: ctx.destination.as_ref(),
-                server: ctx.asked.last(),
-                failure,
-            };
-            finished.log(session);
-        }
+        self.report(session, failure, ctx);
     }
 }
 

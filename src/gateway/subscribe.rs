@@ -84,7 +84,7 @@ impl Gateway {
                 if let Some(stay) = &stay {
                     stay.opened(version, mode, wire, subscription.opening());
                 }
-                ctx.outcome = Outcome::Subscribed;
+                ctx.outcome = Outcome::Subscribed(Arc::clone(feed));
                 let delivery = Delivery {
                     subscription,
                     transport,

@@ -41,6 +41,7 @@ mod streaming;
 mod tail;
 mod tls;
 mod topics;
+mod traces;
 mod transform;
 mod upstream_addresses;
 mod upstream_egress;
