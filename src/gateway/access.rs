@@ -24,8 +24,8 @@ use crate::core::sse::{Coding, Wire};
 use crate::core::trace::Parent;
 use crate::peers::Server;
 
-/// What the lines are filtered by, as in `RUST_LOG=warn,pollcast::access=info`.
-const TARGET: &str = "pollcast::access";
+/// What `RUST_LOG` calls the lines, wherever they are written.
+const TARGET: &str = concat!(env!("CARGO_PKG_NAME"), "::access");
 /// The longest text of a client in a line, in bytes.
 const LONGEST: usize = 1024;
 
