@@ -3,11 +3,14 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
 use crate::support::client::{Block, Response, get, raw, request, resume, subscribe};
 use crate::support::eventually;
+use crate::support::http2;
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, numbered};
 use crate::support::upstream::{Reply, Request, Upstream};
@@ -453,4 +456,83 @@ fn an_event_streams_id_is_readable_where_its_blocks_are() {
     let mut stream = subscribe(proxy.address(), "/feed");
     assert!(stream.header("x-request-id").is_some_and(is_made));
     assert!(matches!(stream.block(), Some(Block::Retry(_))));
+}
+
+#[test]
+fn a_line_says_why_a_subscription_ended() {
+    let big = |n: u64| {
+        let unit = format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        format!("[{n},\"{}\"]", unit.repeat(1 << 12))
+    };
+    let ended = |more: &str, end: &dyn Fn(&Stage)| {
+        let stage = Stage::serving(numbered(1));
+        let proxy = proxy(&stage.url(), "json", more);
+        let mut stream = subscribe(proxy.address(), "/feed");
+        stream.expect("snapshot");
+        end(&stage);
+        // Nobody reads meanwhile.
+        let closed = line(&proxy, "unsubscribed");
+        closed["reason"].as_str().expect("a reason").to_owned()
+    };
+    let gone = |stage: &Stage| stage.becomes(|_| Reply::empty(410));
+    assert_eq!(ended("", &gone), "feed_ended");
+    let lifetime = ", deliver: { max_lifetime: 1s }";
+    assert_eq!(ended(lifetime, &|_| {}), "max_lifetime");
+    let patience = ", deliver: { write_timeout: 200ms, compression: off }";
+    let counter = Arc::new(AtomicU64::new(0));
+    let flood = move |stage: &Stage| {
+        let counter = Arc::clone(&counter);
+        stage.becomes(move |_| Reply::json(big(counter.fetch_add(1, Ordering::SeqCst))));
+    };
+    assert_eq!(ended(patience, &flood), "write_timeout");
+}
+
+#[test]
+fn the_client_is_whom_a_trusted_proxy_names() {
+    let stage = Stage::serving("{}");
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", trusted_proxies: [127.0.0.1] }}\n\
+         logs: {{ format: json, access: on }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy }}]\n",
+        stage.url()
+    ));
+    let named = [("x-forwarded-for", "2001:db8::7")];
+    get(proxy.address(), "/x", &named);
+    assert_eq!(line(&proxy, "forwarded")["client"], "2001:db8::7");
+    let headers = [named[0], ("accept", "text/event-stream")];
+    get(proxy.address(), "/feed", &headers).expect("snapshot");
+    assert_eq!(line(&proxy, "subscribed")["client"], "2001:db8::7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_http_2_have_lines_of_their_own() {
+    let stage = Stage::serving("{}");
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: {{ address: \"127.0.0.1:0\", http2: true }} }}\n\
+         logs: {{ format: json, access: on }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy }}]\n",
+        stage.url()
+    ));
+    let mut client = http2::Client::plain(proxy.address()).await;
+    let answer = client.get("/x", &[("x-request-id", "one")]).await;
+    assert_eq!(answer.headers()["x-request-id"], "one");
+    http2::text(answer.into_body()).await;
+    let headers = [("accept", "text/event-stream"), ("x-request-id", "two")];
+    let mut events = http2::Events::of(client.get("/feed", &headers).await);
+    events.until("event: snapshot").await;
+    drop(events);
+    for (message, id) in [
+        ("forwarded", "one"),
+        ("subscribed", "two"),
+        ("unsubscribed", "two"),
+    ] {
+        let line = line(&proxy, message);
+        assert_eq!(line["request_id"], id, "{line}");
+        if message != "unsubscribed" {
+            assert_eq!(line["protocol"], "http/2", "{line}");
+        }
+    }
+    assert_eq!(line(&proxy, "unsubscribed")["reason"], "client_left");
 }
