@@ -59,4 +59,5 @@ pub mod listen;
 pub mod metrics;
 pub mod peers;
 pub mod server;
+pub mod traces;
 pub mod upstream;

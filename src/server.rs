@@ -15,7 +15,7 @@ use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -28,6 +28,7 @@ use crate::hub::{self, Hub, Topic};
 use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
+use crate::traces::{Tracer, TracesError};
 use crate::upstream::{self, Client, ClientError, Gates, Poller, Workers};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
@@ -82,6 +83,9 @@ pub enum StartError {
     /// Polls cannot prove who asks.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// A listener stopped by itself, which it never should.
     #[error("a listener stopped by itself; the log may say why")]
     Listener,
@@ -161,11 +165,13 @@ impl Server {
         let admission = Arc::new(Admission::default());
         let clock = Clock::start();
         let peers = Arc::new(Peers::start(&config, &registry)?);
+        let tracer = Tracer::start(config.traces.as_ref())?;
         let gates = Arc::new(Gates::new(clock, &registry));
-        let hub = start_polling(&config, &registry, (&peers, &gates), clock)?;
+        let hub = start_polling(&config, &registry, (&peers, &gates), clock, &tracer)?;
         let metrics = gateway::Metrics::new(&registry);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
-        let gateway = Gateway::new(Arc::clone(&hub), &config, metrics, door, servers, clock);
+        let (topics, spans) = (Arc::clone(&hub), tracer.clone());
+        let gateway = Gateway::new(topics, &config, metrics, door, servers, clock, spans);
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());
@@ -221,6 +227,10 @@ impl Server {
             () = sleep_until(deadline) => warn!(open = admission.open(), "drain time is over"),
             () = leave() => warn!(open = admission.open(), "told twice to leave"),
         }
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let finished = tokio::task::spawn_blocking(move || tracer.finish(patience));
+        // Whoever cannot be sent anything by then gets nothing.
+        let _ = timeout_at(deadline, finished).await;
         Ok(())
     }
 }
@@ -264,11 +274,16 @@ fn start_polling(
     registry: &Registry,
     (peers, gates): (&Peers, &Gates),
     clock: Clock,
+    tracer: &Tracer,
 ) -> Result<Arc<Hub>, StartError> {
     let workers = Workers::default();
     let mut clients = HashMap::new();
     for upstream in &config.upstreams {
-        let client = Client::new(upstream, Arc::clone(peers.of(&upstream.name)))?;
+        let client = Client::new(
+            upstream,
+            Arc::clone(peers.of(&upstream.name)),
+            tracer.clone(),
+        )?;
         clients.insert(upstream.name.clone(), (client, gates.of(upstream)));
     }
     let clients = Arc::new(clients);

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["core", "formats"]),
     ("metrics", &["core"]),
     ("peers", &["core", "config", "metrics"]),
+    ("traces", &["core", "config", "peers"]),
     ("hub", &["core", "clock", "config", "metrics"]),
     ("backplane", &["core", "clock", "config", "metrics", "hub"]),
     (
@@ -25,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "metrics",
             "peers",
+            "traces",
             "hub",
             "backplane",
         ],
@@ -33,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
-            "core", "clock", "config", "metrics", "peers", "hub", "listen",
+            "core", "clock", "config", "metrics", "peers", "traces", "hub", "listen",
         ],
     ),
     (
@@ -50,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "metrics",
             "peers",
+            "traces",
             "hub",
             "backplane",
             "upstream",
@@ -67,6 +70,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "metrics",
             "peers",
+            "traces",
             "hub",
             "backplane",
             "upstream",

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod diff;
+mod logs;
 mod run;
 mod tail;
 

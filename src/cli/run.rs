@@ -1,32 +1,21 @@
 //! `pollcast run`: serve until told to leave.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http::Method;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{Level, Metadata, warn};
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::warn;
 
-use super::CliError;
-use crate::config::{Config, Feed, Idle, Listener, Warning};
+use super::{CliError, logs};
+use crate::config::{Config, Feed, Idle, Listener, LogFormat, Warning};
 use crate::core::schedule::Cadence;
 use crate::server::{Server, StartError};
 
-/// What is logged unless `RUST_LOG` says otherwise. Pingora's proxy would tell of every client that
-/// leaves within its request, and its server of everyone who speaks no HTTP/2; what is pollcast's
-/// own fault is logged by the gateway. Its load balancer repeats what `peers` tells.
-const LOGGED: &str =
-    "warn,pingora_proxy=off,pingora_core::apps=off,pingora_load_balancing=off,pollcast=info";
-
 #[derive(Args, Debug)]
-#[group(id = "what", required = true, multiple = true)]
+#[group(id = "what", required = true, multiple = true, args = ["config", "upstream", "feed"])]
 pub struct Arguments {
     /// Configuration file (YAML); `pollcast check` explains what is wrong with one
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["upstream", "feed"])]
@@ -37,10 +26,20 @@ pub struct Arguments {
     /// Path to poll and to serve as a live stream; may be given more than once
     #[arg(long, value_name = "PATH", requires = "upstream")]
     feed: Vec<String>,
+    /// How logs are written, whatever the file says
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    log_to_stderr();
     let (config, warnings) = match (&arguments.config, &arguments.upstream) {
         (Some(file), _) => Config::load(file)?,
         (None, upstream) => {
@@ -48,6 +47,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             Config::quick(upstream, &arguments.feed).map_err(CliError::Arguments)?
         }
     };
+    logs::begin(match arguments.log_format {
+        Some(Format::Text) => LogFormat::Text,
+        Some(Format::Json) => LogFormat::Json,
+        None => config.logs.format,
+    });
     for Warning(problem) in &warnings {
         warn!(
             place = problem.place,
@@ -74,26 +78,6 @@ pub(super) fn serve(server: Server, introduction: &str) -> Result<(), StartError
         }
         told
     })
-}
-
-/// Logs go to standard error, one line each.
-pub(super) fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    // Somebody who embeds this may have set up logging already.
-    let lines = fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    let _ = tracing_subscriber::registry()
-        .with(lines)
-        .with(filter)
-        .with(filter_fn(|line| !holds_requests(line)))
-        .try_init();
-}
-
-/// At these levels Pingora writes down whole requests and answers, with whatever proves who sent
-/// them: that is in no log, whatever `RUST_LOG` says.
-fn holds_requests(line: &Metadata<'_>) -> bool {
-    line.target().starts_with("pingora") && *line.level() >= Level::DEBUG
 }
 
 /// Ready on SIGTERM or SIGINT; listens from the call on, which must be within a runtime.

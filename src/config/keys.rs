@@ -25,7 +25,8 @@ macro_rules! sections {
 }
 
 sections! {
-    TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane", "export"];
+    TOP at "": ["server", "admin", "logs", "traces", "upstreams", "feeds", "proxy"]
+        later ["backplane", "export"];
     SERVER at "server":
         ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies"] later [];
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
@@ -33,6 +34,9 @@ sections! {
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second", "topics"] later [];
     ADMIN at "admin": ["listen"] later [];
+    LOGS at "logs": ["format", "access"] later [];
+    TRACES at "traces": ["otlp"] later [];
+    OTLP at "traces.otlp": ["endpoint", "headers", "sample", "service_name"] later [];
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
@@ -179,7 +183,16 @@ mod tests {
     use crate::config::expand::tests::Fixed;
 
     const FULL: &str = include_str!("../../config/full.yaml");
+    const TRACES: &str = include_str!("../../config/traces.yaml");
     const README: &str = include_str!("../../config/README.md");
+
+    /// The full example, and the section that has an example of its own.
+    fn full() -> Value {
+        let mut value: Value = serde_yaml::from_str(FULL).unwrap();
+        let traces: Value = serde_yaml::from_str(TRACES).unwrap();
+        value["traces"] = traces["traces"].clone();
+        value
+    }
 
     /// Every key of every section, as `config/README.md` writes them.
     fn known() -> BTreeSet<String> {
@@ -224,8 +237,7 @@ mod tests {
     #[test]
     fn the_full_example_names_every_key() {
         let mut named = BTreeSet::new();
-        let mut value: Value = serde_yaml::from_str(FULL).unwrap();
-        walk(&mut value, "", &mut |place, _| {
+        walk(&mut full(), "", &mut |place, _| {
             named.insert(place.to_owned());
         });
         let missing: Vec<_> = known().difference(&named).cloned().collect();
@@ -245,7 +257,7 @@ mod tests {
     /// The full example with another value under one key.
     fn full_with(key: &str, odd: &str) -> String {
         let odd: Value = serde_yaml::from_str(odd).unwrap();
-        let mut value: Value = serde_yaml::from_str(FULL).unwrap();
+        let mut value = full();
         walk(&mut value, "", &mut |place, value| {
             if place == key {
                 *value = odd.clone();

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -37,6 +37,7 @@ mod keys;
 mod limits;
 mod listen;
 mod load;
+mod logs;
 mod oauth2;
 mod pace;
 mod pages;
@@ -57,6 +58,7 @@ mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod trust;
 mod upstream;
 mod value;
@@ -69,6 +71,7 @@ pub use expand::{Surroundings, System};
 pub use filter::compile;
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
+pub use logs::{Access, LogFormat, Logs};
 pub use oauth2::{Authentication, OAuth2};
 pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError, read_chain};
@@ -80,6 +83,7 @@ pub use resolved::{
 pub use secret::{Secret, basic, bearer, plain};
 pub use servers::{Balance, ServerAddress, Servers};
 pub use template::Template;
+pub use traces::Traces;
 pub use trust::UpstreamTls;
 
 use std::net::SocketAddr;
@@ -99,6 +103,10 @@ pub struct Config {
     pub server: Server,
     /// The private side.
     pub admin: Admin,
+    /// What is logged.
+    pub logs: Logs,
+    /// Where spans are sent, if they are.
+    pub traces: Option<Traces>,
     /// The named backends, in the file's order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The event streams, in the file's order; paths are distinct.

@@ -14,9 +14,11 @@ use super::headers::{Sent, headers};
 use super::keys::{ADMIN, ROUTE, SERVER, TOP};
 use super::limits;
 use super::listen::{clash, listeners};
+use super::logs::logs;
 use super::section::Section;
 use super::sheet::{Node, Sheet};
 use super::shown::shown;
+use super::traces::traces;
 use super::upstream::Upstreams;
 use super::{Admin, Config, Listener, Route, Server};
 
@@ -47,6 +49,8 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     Config {
         server,
         admin,
+        logs: logs(&top),
+        traces: traces(&top),
         upstreams: upstreams.all(),
         feeds,
         routes,

@@ -23,3 +23,4 @@ pub mod schedule;
 pub mod sse;
 #[cfg(test)]
 mod tests;
+pub mod trace;

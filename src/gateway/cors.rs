@@ -9,15 +9,17 @@ use http::{HeaderName, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::identity::{REQUEST_ID, request_id};
 use crate::config::{Cors, Feed};
 
 /// Headers of an answer.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
-/// What an answer of ours on this feed says about origins.
+/// What an answer of ours on this feed says about origins, and the request's id.
 pub fn headers(feed: &Feed, request: &RequestHeader) -> Headers {
     let cors = &feed.deliver.cors;
     let mut headers = vec![(VARY, vary(feed))];
+    headers.extend(request_id(request).map(|id| (REQUEST_ID, id.clone())));
     if let Some(origin) = allowed_origin(cors, request) {
         headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
         if cors.credentials {

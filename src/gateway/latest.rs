@@ -33,7 +33,7 @@ const LONGEST_WAIT: u64 = 55;
 /// What a client may send slowly per second, as for events.
 const BYTES_PER_SECOND: usize = 16 << 10;
 const EXPOSED: HeaderValue =
-    HeaderValue::from_static("etag, age, cache-status, preference-applied");
+    HeaderValue::from_static("etag, age, cache-status, preference-applied, x-request-id");
 
 /// Whether memory can answer this request: a GET or HEAD that asks nothing but what the feed polls.
 /// Anything else in the query or a body would be ignored, and the answer be a wrong one.

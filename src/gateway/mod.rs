@@ -4,12 +4,14 @@
 //! whatever is no subscription reaches an upstream as if pollcast were not there. Must never poll,
 //! and never keeps a subscriber's request alive: the response is detached and the writers own it.
 
+mod access;
 mod admission;
 mod asked;
 mod client;
 mod cors;
 mod detach;
 mod forward;
+mod identity;
 mod latest;
 mod metrics;
 mod negotiate;
@@ -18,10 +20,11 @@ mod preconditions;
 mod problem;
 mod routes;
 mod seats;
+mod spans;
 mod subscribe;
 mod writer;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +38,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{error, warn};
 
+use access::{Finished, Outcome};
 pub use admission::Admission;
 use client::{Client, Trusted};
 pub use metrics::Metrics;
@@ -43,10 +47,12 @@ use seats::Seats;
 use writer::Writers;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Access, Config};
+use crate::core::trace::Parent;
 use crate::hub::{Hub, Place};
 use crate::listen::{Connection, KEEPALIVE, Request};
 use crate::peers::{Peers, Server};
+use crate::traces::{Side, Span, Tracer};
 
 /// How long a client may take to read a small answer of our own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,6 +74,8 @@ pub struct Gateway {
     trusted: Trusted,
     peers: Arc<Peers>,
     clock: Clock,
+    access: Access,
+    tracer: Tracer,
 }
 
 /// One request's way through the gateway.
@@ -76,6 +84,14 @@ pub struct Context {
     destination: Option<Destination>,
     /// The servers that were asked, the last of them in use.
     asked: Vec<Server>,
+    /// When its head was there.
+    began: Instant,
+    /// The trace it belongs to.
+    trace: Option<Parent>,
+    /// What traces are told of it.
+    span: Span,
+    /// What became of it, if it is not passed through.
+    outcome: Outcome,
     /// Keeps the connection from being closed as one on which nothing is asked.
     request: Option<Request>,
     /// When the request's head was read.
@@ -94,6 +110,7 @@ impl Gateway {
         admission: Arc<Admission>,
         peers: Arc<Peers>,
         clock: Clock,
+        tracer: Tracer,
     ) -> Self {
         Self {
             routes: Routes::new(config.routes.clone()),
@@ -105,20 +122,65 @@ impl Gateway {
             admission,
             peers,
             clock,
+            access: config.logs.access,
+            tracer,
+        }
+    }
+
+    /// Finds out what the request is known by. If traces are told of it, it is itself the parent of
+    /// what it leads to.
+    fn identify(&self, request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+        identity::identify(request)?;
+        let parent = identity::parent(request);
+        ctx.span = self.tracer.span(Side::Server, parent);
+        ctx.trace = ctx.span.operation().or(parent);
+        match ctx.span.operation() {
+            Some(own) => identity::adopt(request, own, parent.is_some()),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells log and traces what became of a request.
+    fn report(&self, session: &Session, failure: Option<&Error>, ctx: &mut Context) {
+        let is_logged = match ctx.outcome {
+            Outcome::Refused(..) => self.access.subscriptions,
+            _ => self.access.requests,
+        };
+        if !is_logged && !ctx.span.is_recorded() {
+            return;
+        }
+        let finished = Finished {
+            began: ctx.began,
+            client: self.address(session),
+            trace: ctx.trace,
+            outcome: &ctx.outcome,
+            destination: ctx.destination.as_ref(),
+            server: ctx.asked.last(),
+            failure,
+        };
+        if is_logged {
+            finished.log(session);
+        }
+        if ctx.span.is_recorded() {
+            spans::describe(&mut ctx.span, session, &finished);
         }
     }
 
     /// Whose request it is, if the connection has an address at all.
-    fn client(&self, session: &Session) -> Option<Client> {
+    fn address(&self, session: &Session) -> Option<IpAddr> {
         let peer = peer(session)?.ip();
         let headers = &session.req_header().headers;
-        Some(self.trusted.client(peer, headers).into())
+        Some(self.trusted.client(peer, headers))
+    }
+
+    /// The same as one that has limits.
+    fn client(&self, session: &Session) -> Option<Client> {
+        self.address(session).map(Client::from)
     }
 
     /// What a consistent balance goes by: the client's address.
     fn balance_key(&self, session: &Session) -> Vec<u8> {
-        let headers = &session.req_header().headers;
-        let address = peer(session).map(|peer| self.trusted.client(peer.ip(), headers));
+        let address = self.address(session);
         address.map_or_else(Vec::new, |address| address.to_string().into_bytes())
     }
 }
@@ -136,6 +198,10 @@ impl ProxyHttp for Gateway {
         Context {
             destination: None,
             asked: Vec::new(),
+            began: Instant::now(),
+            trace: None,
+            span: Span::default(),
+            outcome: Outcome::default(),
             request: None,
             began: Instant::now(),
             _in_flight: self.admission.token(),
@@ -148,6 +214,7 @@ impl ProxyHttp for Gateway {
     /// Answers what is pollcast's to answer and finds the destination of the rest.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
+        self.identify(session.req_header_mut(), ctx)?;
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
@@ -166,7 +233,7 @@ impl ProxyHttp for Gateway {
         if let Some(place) = &place {
             let request = session.req_header();
             if negotiate::is_subscription(place.feed(), request) {
-                self.subscribe(place, session, ctx.request.take()).await?;
+                self.subscribe(place, session, ctx).await?;
                 return Ok(true);
             }
             if let Some(answer) = cors::preflight(place.feed(), request) {
@@ -178,6 +245,7 @@ impl ProxyHttp for Gateway {
             if latest::answers(place.feed(), session)
                 && let Ok(particulars) = asked::particulars(place, session.req_header())
             {
+                ctx.outcome = Outcome::FromMemory(Arc::clone(place.feed()));
                 self.latest(place, &particulars, session).await?;
                 return Ok(true);
             }
@@ -288,6 +356,12 @@ impl ProxyHttp for Gateway {
         if ctx.destination.as_ref().is_some_and(Destination::is_feed) {
             response.append_header(header::VARY, "accept")?;
         }
+        let id = identity::request_id(session.req_header());
+        if let (Some(id), false) = (id, response.headers.contains_key(identity::REQUEST_ID))
+            && !response.status.is_informational()
+        {
+            response.insert_header(identity::REQUEST_ID, id.clone())?;
+        }
         if session.req_header().version < Version::HTTP_11
             && response.remove_header(&header::TRANSFER_ENCODING).is_some()
         {
@@ -340,6 +414,7 @@ impl ProxyHttp for Gateway {
                 .map(|_| ctx.began.elapsed());
             self.metrics.forwarded(destination, status, took);
         }
+        self.report(session, failure, ctx);
     }
 }
 

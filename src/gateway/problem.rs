@@ -7,7 +7,10 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::json;
 
-/// Answers with `status` and a problem document whose `detail` is for people.
+use super::identity::{REQUEST_ID, request_id};
+
+/// Answers with `status` and a problem document whose `detail` is for people. It also says under which
+/// id the request is in the log, as a member of its own (section 3.2).
 pub async fn answer(
     session: &mut Session,
     status: u16,
@@ -18,17 +21,21 @@ pub async fn answer(
         .ok()
         .and_then(|status| status.canonical_reason())
         .unwrap_or("Error");
-    let body = json!({
+    let mut body = json!({
         "type": "about:blank",
         "title": title,
         "status": status,
         "detail": detail,
-    })
-    .to_string();
-    let mut head = ResponseHeader::build(status, Some(headers.len() + 5))?;
+    });
+    let mut head = ResponseHeader::build(status, Some(headers.len() + 6))?;
     for (name, value) in headers {
         head.insert_header(name, value.clone())?;
     }
+    if let Some(id) = request_id(session.req_header()) {
+        body["request_id"] = id.to_str().unwrap_or_default().into();
+        head.insert_header(REQUEST_ID, id.clone())?;
+    }
+    let body = body.to_string();
     head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;

@@ -59,6 +59,11 @@ impl Destination {
         self.route.as_deref()
     }
 
+    /// The path of the feed that is there, too, as it is configured.
+    pub fn feed_path(&self) -> Option<&str> {
+        self.feed.as_ref().map(|feed| feed.path.as_str())
+    }
+
     /// Whether the path is also a feed's.
     pub fn is_feed(&self) -> bool {
         self.feed.is_some()

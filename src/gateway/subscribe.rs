@@ -7,20 +7,20 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::access::{Outcome, Stay, protocol};
 use super::client::Client;
 use super::cors::{self, Headers};
 use super::detach::detach;
 use super::negotiate::Wishes;
 use super::seats::{Full, Seat};
 use super::writer::{Delivery, retry};
-use super::{Gateway, asked, overload, peer, problem};
+use super::{Context, Gateway, asked, overload, peer, problem};
 use crate::config::{Compression, Feed};
 use crate::core::accept;
 use crate::core::event::Mode;
 use crate::core::health::Denial;
 use crate::core::sse::{Coding, Frame, Framing, Wire};
 use crate::hub::{Demand, Particulars, Place, Unserved, Warmth};
-use crate::listen::Request;
 
 impl Gateway {
     /// Answers a request that asks for a feed's events.
@@ -28,7 +28,7 @@ impl Gateway {
         &self,
         place: &Place,
         session: &mut Session,
-        under_way: Option<Request>,
+        ctx: &mut Context,
     ) -> Result<()> {
         let feed = place.feed();
         let request = session.req_header();
@@ -37,14 +37,14 @@ impl Gateway {
         let mode = match wishes.mode(feed.events.mode, &feed.events.modes) {
             Ok(mode) => mode,
             Err(detail) => {
-                self.metrics.refused(&feed.path, "unknown_mode");
+                self.refused(feed, "unknown_mode", ctx);
                 return problem::answer(session, 400, &detail, &headers).await;
             }
         };
         let particulars = match asked::of(place, session).await? {
             Ok(particulars) => particulars,
             Err(unasked) => {
-                self.metrics.refused(&feed.path, unasked.reason);
+                self.refused(feed, unasked.reason, ctx);
                 // What is left of a body stands in the way of another request.
                 session.set_keepalive(None);
                 return problem::answer(session, unasked.status, &unasked.detail, &headers).await;
@@ -55,7 +55,7 @@ impl Gateway {
         if let Some(denial) = ended
             && wishes.last_id.is_some()
         {
-            self.metrics.refused(&feed.path, denial.reason());
+            self.refused(feed, denial.reason(), ctx);
             return no_more(session, &headers).await;
         }
         if session.req_header().method == Method::HEAD {
@@ -63,24 +63,42 @@ impl Gateway {
         }
         let client = self.client(session);
         match self.admit(place, &particulars, mode, client).await {
-            Err(refusal) => self.turn_away(session, refusal, feed, &headers).await,
+            Err(refusal) => {
+                self.refused(feed, refusal.reason(), ctx);
+                turn_away(session, refusal, feed, &headers).await
+            }
             Ok((seat, demand)) => {
                 let wire = Wire {
                     framing: framing(session),
                     coding: coding(feed, session),
                 };
-                let protocol = protocol(session.req_header().version);
+                let version = session.req_header().version;
                 let peer = peer(session);
+                let stay = self.access.subscriptions.then(|| {
+                    let address = self.address(session);
+                    Box::new(Stay::new(session, feed, address, (ctx.began, ctx.trace)))
+                });
                 let head = stream_head(feed, &headers, wire)?;
                 let (transport, head) = detach(session, head).await?;
                 let topic = Arc::clone(demand.topic());
+                let subscription = topic.subscribe(demand, wire.coding, wishes.last_id.as_deref());
+                if let Some(stay) = &stay {
+                    stay.opened(version, mode, wire, subscription.opening());
+                }
+                ctx.outcome = Outcome::Subscribed(Arc::clone(feed));
                 let delivery = Delivery {
-                    subscription: topic.subscribe(demand, wire.coding, wishes.last_id.as_deref()),
+                    subscription,
                     transport,
                     head,
                     wire,
                     seat,
-                    connection: self.metrics.opened(feed, protocol, wire.coding, under_way),
+                    connection: self.metrics.opened(
+                        feed,
+                        protocol(version),
+                        wire.coding,
+                        ctx.request.take(),
+                    ),
+                    stay,
                 };
                 self.writers.adopt(delivery, peer);
                 Ok(())
@@ -113,19 +131,23 @@ impl Gateway {
         }
     }
 
-    async fn turn_away(
-        &self,
-        session: &mut Session,
-        refusal: Refusal,
-        feed: &Feed,
-        headers: &Headers,
-    ) -> Result<()> {
-        self.metrics.refused(&feed.path, refusal.reason());
-        match refusal {
-            Refusal::Full(full) => overload::refuse(session, full, feed, headers).await,
-            Refusal::Denied(denial) => refuse(session, denial, headers).await,
-            Refusal::Leaving => come_back(session, feed, &retry(feed.deliver.retry), headers).await,
-        }
+    /// Notes that nobody is subscribed by this request.
+    fn refused(&self, feed: &Arc<Feed>, reason: &'static str, ctx: &mut Context) {
+        self.metrics.refused(&feed.path, reason);
+        ctx.outcome = Outcome::Refused(Arc::clone(feed), reason);
+    }
+}
+
+async fn turn_away(
+    session: &mut Session,
+    refusal: Refusal,
+    feed: &Feed,
+    headers: &Headers,
+) -> Result<()> {
+    match refusal {
+        Refusal::Full(full) => overload::refuse(session, full, feed, headers).await,
+        Refusal::Denied(denial) => refuse(session, denial, headers).await,
+        Refusal::Leaving => come_back(session, feed, &retry(feed.deliver.retry), headers).await,
     }
 }
 
@@ -162,14 +184,6 @@ pub(super) fn coding(feed: &Feed, session: &Session) -> Coding {
     match feed.deliver.compression {
         Compression::Gzip => accept::coding(&session.req_header().headers),
         Compression::Off => Coding::Identity,
-    }
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_2 => "http/2",
-        Version::HTTP_11 => "http/1.1",
-        _ => "http/1.0",
     }
 }
 

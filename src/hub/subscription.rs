@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::demand::Demand;
 use super::topic::Topic;
-use crate::core::cursor::{Cursor, Losses};
+use crate::core::cursor::{Cursor, Losses, Opening};
 use crate::core::event::Timestamp;
 use crate::core::sse::Frame;
 
@@ -14,6 +14,7 @@ pub struct Subscription {
     demand: Demand,
     /// The place. Whoever takes what is [`Due`] there moves it to where that leads.
     pub cursor: Cursor,
+    opening: Opening,
 }
 
 /// What everyone at the same place is to get.
@@ -45,8 +46,17 @@ pub enum Then {
 }
 
 impl Subscription {
-    pub(super) fn new(demand: Demand, cursor: Cursor) -> Self {
-        Self { demand, cursor }
+    pub(super) fn new(demand: Demand, cursor: Cursor, opening: Opening) -> Self {
+        Self {
+            demand,
+            cursor,
+            opening,
+        }
+    }
+
+    /// How it began.
+    pub fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// What it reads.

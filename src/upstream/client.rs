@@ -11,6 +11,7 @@ use url::Url;
 use super::ask::Ask;
 use super::error::PollError;
 use super::poll::BeforeRequest;
+use crate::core::trace::Parent;
 use crate::peers::{Server, root_cause};
 
 /// Redirects that a poll follows, all within the origin it asked.
@@ -64,6 +65,8 @@ pub(super) struct Exchange<'a> {
     pub(super) credentials: &'a HeaderMap,
     pub(super) known: &'a Validators,
     pub(super) before: &'a dyn BeforeRequest,
+    /// The operation that it is a part of.
+    pub(super) trace: Option<Parent>,
 }
 
 impl Exchange<'_> {
@@ -125,6 +128,11 @@ impl Exchange<'_> {
         let mut headers = self.ask.headers.clone();
         for (name, value) in self.credentials {
             headers.insert(name, value.clone());
+        }
+        if let Some(trace) = self.trace
+            && let Ok(value) = trace.to_string().try_into()
+        {
+            headers.insert("traceparent", value);
         }
         if conditional {
             self.known.condition(&mut headers);

@@ -31,6 +31,7 @@ use crate::core::event::{Modes, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::{Ending, Hints};
 use crate::hub::{Lessons, Topic};
+use crate::traces::{Side, Span};
 
 /// What one topic asks, and what it holds.
 pub(super) struct Inquiry {
@@ -145,6 +146,7 @@ impl Inquiry {
             timeout: feed.poll.timeout,
             is_first: AtomicBool::new(true),
         };
+        let mut span = self.client.tracer().span(Side::Client, None);
         let reply = self
             .client
             .poll(
@@ -152,10 +154,13 @@ impl Inquiry {
                 validators,
                 feed.poll.timeout,
                 feed.document.max_bytes,
-                &requests,
+                (&requests, span.operation()),
             )
             .await;
         let at = self.clock.now();
+        if span.is_recorded() {
+            self.describe(&mut span, feed, &reply);
+        }
         metrics.answered(started.elapsed());
         let hints = hints::read(&reply.head, at).heeded(feed.poll.respect);
         self.tell_gate(pass, &reply, hints);
@@ -163,6 +168,31 @@ impl Inquiry {
             hints,
             at,
             outcome: reply.outcome,
+        }
+    }
+
+    /// Says what became of a poll, however many requests it took.
+    fn describe(&self, span: &mut Span, feed: &Feed, reply: &Reply) {
+        let method = self.ask.method.as_str();
+        span.name(format!("poll {}", feed.path));
+        span.text("http.request.method", method);
+        span.text("pollcast.feed", feed.path.as_str());
+        span.text("pollcast.upstream", feed.upstream.name.as_str());
+        span.text(
+            "pollcast.outcome",
+            match &reply.outcome {
+                Ok(Answer::Body { .. }) => "body",
+                Ok(Answer::NotModified) => "not_modified",
+                Err(error) => error.outcome(),
+            },
+        );
+        match &reply.outcome {
+            Ok(Answer::Body { body, .. }) => {
+                let bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
+                span.number("http.response.body.size", bytes);
+            }
+            Ok(Answer::NotModified) => {}
+            Err(error) => span.failed(error.outcome()),
         }
     }
 

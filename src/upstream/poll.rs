@@ -16,13 +16,16 @@ use super::error::PollError;
 use super::pages::Walk;
 use super::reading::apart;
 use crate::config::Upstream;
+use crate::core::trace::Parent;
 use crate::peers::{Group, Server};
+use crate::traces::Tracer;
 
 /// Asks the servers of one upstream, for all of its feeds.
 #[derive(Clone)]
 pub struct Client {
     group: Arc<Group>,
     credentials: Arc<Credentials>,
+    tracer: Tracer,
 }
 
 /// Asked before each request that a poll makes: the first, and each for a redirect or another page.
@@ -36,18 +39,28 @@ pub trait BeforeRequest: Send + Sync {
 }
 
 impl Client {
-    /// A client of this upstream, whose servers are those of `group`.
+    /// A client of this upstream, whose servers are those of `group`; `tracer` is told of its polls.
     ///
     /// # Errors
     /// [`ClientError`] if no client for a token endpoint can be made.
-    pub fn new(upstream: &Upstream, group: Arc<Group>) -> Result<Self, ClientError> {
+    pub fn new(
+        upstream: &Upstream,
+        group: Arc<Group>,
+        tracer: Tracer,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
             group,
             credentials: Arc::new(Credentials::new(upstream)?),
+            tracer,
         })
     }
 
-    /// Polls once. `timeout` covers everything, from credentials to the last byte;
+    /// Who is told of polls.
+    pub(super) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// Polls once, as a part of `trace` if there is one. `timeout` covers everything, from credentials to the last byte;
     /// `max_bytes` bounds the decoded body. `known` makes a GET conditional. The reply's outcome is
     /// a [`PollError`] for whatever is not a whole body or an expected 304.
     pub(super) async fn poll(
@@ -56,7 +69,7 @@ impl Client {
         known: &Validators,
         timeout: Duration,
         max_bytes: usize,
-        before: &dyn BeforeRequest,
+        (before, trace): (&dyn BeforeRequest, Option<Parent>),
     ) -> Reply {
         let deadline = Instant::now() + timeout;
         let credentials = match timeout_at(deadline, self.credentials.headers()).await {
@@ -76,6 +89,7 @@ impl Client {
             ask,
             known,
             before,
+            trace,
             credentials,
             is_renewed: false,
             is_moved: false,
@@ -99,6 +113,7 @@ struct Asking<'a> {
     ask: &'a Ask,
     known: &'a Validators,
     before: &'a dyn BeforeRequest,
+    trace: Option<Parent>,
     /// What it proves itself with, and whether that was renewed since it began.
     credentials: HeaderMap,
     is_renewed: bool,
@@ -160,6 +175,7 @@ impl Asking<'_> {
             credentials: &self.credentials,
             known: self.known,
             before: self.before,
+            trace: self.trace,
         }
     }
 

@@ -74,6 +74,7 @@ mod tests {
     use crate::hub::{self, Common, Identity};
     use crate::metrics::Registry;
     use crate::peers::Peers;
+    use crate::traces::Tracer;
     use crate::upstream::{self, Client};
 
     /// Crashes whoever publishes for the second and the third time.
@@ -116,7 +117,12 @@ mod tests {
         let metrics = upstream::Metrics::new(&registry);
         let peers = Peers::start(&config, &registry).unwrap();
         let gates = upstream::Gates::new(clock, &registry);
-        let client = Client::new(&config.upstreams[0], Arc::clone(peers.of("a"))).unwrap();
+        let client = Client::new(
+            &config.upstreams[0],
+            Arc::clone(peers.of("a")),
+            Tracer::default(),
+        )
+        .unwrap();
         let trap = Arc::new(Trap::default());
         let watched = Arc::clone(&topic);
         let make = move || {

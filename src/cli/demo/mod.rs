@@ -11,9 +11,9 @@ use clap::Args;
 
 use self::desk::Desk;
 use self::legacy::Legacy;
-use super::CliError;
-use super::run::{log_to_stderr, serve};
-use crate::config::{Config, System};
+use super::run::serve;
+use super::{CliError, logs};
+use crate::config::{Config, LogFormat, System};
 use crate::server::Server;
 
 #[derive(Args, Debug)]
@@ -32,7 +32,7 @@ pub struct Arguments {
 pub struct DemoError(#[from] std::io::Error);
 
 pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    log_to_stderr();
+    logs::begin(LogFormat::Text);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DemoError)?;
     let legacy = listener.local_addr().map_err(DemoError)?;
     let text = configuration(arguments, legacy);

@@ -210,6 +210,11 @@ impl Batch {
 }
 
 impl Tally {
+    /// Events of any kind.
+    pub fn count(&self) -> u64 {
+        self.events.iter().sum()
+    }
+
     /// This was delivered, too.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.events.iter_mut().zip(other.events) {

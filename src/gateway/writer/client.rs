@@ -15,6 +15,7 @@ use super::wheel::{Tick, ticks};
 use super::{Newcomer, retry};
 use crate::core::sse::gzip::Checksum;
 use crate::core::sse::{Coding, Frame, Wire};
+use crate::gateway::access::{Sent, Stay};
 use crate::gateway::metrics::Connection;
 use crate::gateway::seats::Seat;
 use crate::hub::{Blocked, Subscription, Then};
@@ -104,6 +105,8 @@ pub struct Client {
     /// together after a change that all got at once.
     beat: Tick,
     sending: Option<Sending>,
+    /// What its connection took so far.
+    sent: Sent,
     waker: Waker,
     // Dropped in this order: whoever is counted as gone demands nothing any more, and who sees its
     // connection closed has no seat any more.
@@ -111,6 +114,7 @@ pub struct Client {
     seat: Seat,
     transport: Transport,
     connection: Connection,
+    stay: Option<Box<Stay>>,
     _stream: TaskTrackerToken,
 }
 
@@ -164,11 +168,13 @@ impl Client {
             last_asked: now,
             beat: ticks(every.mul_f64(rand::random_range(0.75..1.0))),
             sending: None,
+            sent: Sent::default(),
             waker,
             subscription: delivery.subscription,
             transport: delivery.transport,
             seat: delivery.seat,
             connection: delivery.connection,
+            stay: delivery.stay,
             _stream: stream,
         }
     }
@@ -222,6 +228,8 @@ impl Client {
             transport,
             seat,
             connection,
+            stay,
+            sent,
             ..
         } = self;
         drop(subscription);
@@ -229,6 +237,9 @@ impl Client {
         drop(seat);
         drop(transport);
         connection.closed(closed.reason());
+        if let Some(stay) = stay {
+            stay.closed(sent, closed.reason());
+        }
     }
 
     /// Silence after which something is written.
@@ -280,6 +291,8 @@ impl Client {
             Poll::Ready(Ok(())) => {
                 crowd.delivered(batch, self.is_live);
                 self.is_live |= !self.is_behind;
+                self.sent.events += batch.tally().count();
+                self.sent.bytes += batch.tally().bytes;
                 if self.wire.coding == Coding::Gzip {
                     self.checksum.add(batch.sum());
                 }

@@ -33,6 +33,7 @@ use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::access::Stay;
 use super::metrics::Connection;
 use super::seats::Seat;
 use crate::clock::Clock;
@@ -56,6 +57,8 @@ pub struct Delivery {
     pub seat: Seat,
     /// Counts it as open.
     pub connection: Connection,
+    /// Writes the line of its end, if there is an access log.
+    pub stay: Option<Box<Stay>>,
 }
 
 /// Serves every subscriber that it adopts.

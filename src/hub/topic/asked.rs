@@ -46,7 +46,7 @@ impl Topic {
     ) -> Subscription {
         let (cursor, opening) = Cursor::open(&self.lock().log, demand.mode(), coding, last_id);
         self.metrics().opened(opening);
-        Subscription::new(demand, cursor)
+        Subscription::new(demand, cursor, opening)
     }
 
     /// Wakes `waker` at every change from now on, for as long as the result lives.
