@@ -246,6 +246,11 @@ class Live extends EventTarget {
     return { state: this.state, ...this.#told, lastHeard: new Date(this.#heard) };
   }
 
+  /** The id of the newest event that the document contains. */
+  get lastEventId() {
+    return this.#id;
+  }
+
   /** Calls back with (value, before, pointer) when what is at this JSON Pointer changes. */
   on(pointer, call) {
     return this.#listen('change', ({ document, before }) => {

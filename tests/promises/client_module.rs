@@ -99,10 +99,10 @@ fn other_methods_and_switched_off_it_is_the_upstreams() {
     let posted = request(proxy.address(), "POST", AT, &[], b"x");
     assert_eq!(posted.text(), "\"theirs\"");
 
-    let proxy = configured(", client: off");
+    let proxy = configured("server: { listen: \"127.0.0.1:0\", client: off }\n");
     assert_eq!(get(proxy.address(), AT, &[]).text(), "\"theirs\"");
 
-    let proxy = configured(", client: /lib/live.js");
+    let proxy = configured("server: { listen: \"127.0.0.1:0\", client: /lib/live.js }\n");
     assert_eq!(get(proxy.address(), AT, &[]).text(), "\"theirs\"");
     let moved = get(proxy.address(), "/lib/live.js", &[]);
     assert!(moved.text().contains("as live"));
