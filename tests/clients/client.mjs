@@ -2,9 +2,17 @@
 //
 //   node client.mjs SCENE    POLLCAST names the binary, CHROMIUM the browser
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import {
+  mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { compile } from 'svelte/compiler';
 import { live } from '../../src/client/pollcast.js';
 import {
   canonical, eventually, pause, play, shows, startBrowser, startNetwork, startPollcast, startUpstream, visit,
@@ -156,7 +164,349 @@ const scenes = {
     assert.deepEqual(names, ['patch']);
     again.close();
   },
+
+  /** What a server may answer, and how it may write events, to a client that uses fetch. */
+  async rules() {
+    const server = await scripted();
+    // Every byte a chunk of its own, a byte order mark, all line ends, comments, unknown fields.
+    const odd = '\ufeffretry: 10\r\r:comment\nid: e-1\r\nevent: snapshot\rdata: {"a":\ndata:"ü☃😀"}\r\n\r\n'
+      + 'id: no\0\nfoo: bar\n\nid: e-2\nevent:patch\ndata:[{"op":"add","path":"/b","value":2}]\n\nevent: unknown\ndata: {}\n\n'
+      + 'id: e-3\nevent: patch\ndata: [{"op":"remove","path":"/a"}]\n';
+    server.answers.push(async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+      for (const byte of Buffer.from(odd)) {
+        response.write(Buffer.of(byte));
+        await pause(0);
+      }
+      response.end(); // the last event has no empty line behind it, so it does not count
+    });
+    server.answers.push((response) => response.writeHead(500).end());
+    server.answers.push((response) => response.writeHead(429, { 'retry-after': '0' }).end());
+    server.answers.push((response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<p>log in'));
+    server.answers.push((response) => response.socket.destroy());
+    server.answers.push((response) => say(response, 'retry: 10\n\nevent: reset\ndata: {"reason":"expired"}\n\nid: f-1\nevent: snapshot\ndata: [1]\n\n'));
+    let token = 0;
+    const feed = live(server.url, { method: 'POST', body: '{"q":1}', headers: async () => ({ authorization: `Bearer ${(token += 1)}` }) });
+    const seen = [];
+    const resets = [];
+    feed.addEventListener('change', ({ document }) => seen.push(document));
+    feed.addEventListener('reset', ({ reason }) => resets.push(reason));
+    await eventually(() => seen.length === 3);
+    assert.deepEqual(seen, [{ a: 'ü☃😀' }, { a: 'ü☃😀', b: 2 }, [1]]);
+    assert.deepEqual(resets, ['expired']);
+    assert.deepEqual(server.requests.map(({ id }) => id), [null, 'e-2', 'e-2', 'e-2', 'e-2', 'e-2']);
+    assert.deepEqual(server.requests.map(({ headers }) => headers.authorization), [1, 2, 3, 4, 5, 6].map((n) => `Bearer ${n}`));
+    assert(server.requests.every(({ method, body, headers }) => method === 'POST' && body === '{"q":1}' && headers.accept === 'text/event-stream'));
+
+    // A patch that does not fit: the document stays, and a snapshot is asked for.
+    server.answers.push((response) => say(response, 'id: f-9\nevent: snapshot\ndata: [9]\n\n'));
+    server.open.write('id: f-2\nevent: patch\ndata: [{"op":"add","path":"/0","value":7},{"op":"remove","path":"/5"}]\n\nid: f-3\nevent: patch\ndata: [{"op":"add","path":"/0","value":8}]\n\n');
+    await eventually(() => seen.length === 4);
+    assert.deepEqual([seen[3], server.requests.at(-1).id, feed.lastEventId], [[9], null, 'f-9']);
+
+    // The end, and nothing after it.
+    const ended = new Promise((resolve) => feed.addEventListener('end', resolve));
+    server.open.end('event: end\ndata: {"reason":"gone"}\n\nid: f-10\nevent: snapshot\ndata: [10]\n\n');
+    assert.equal((await ended).reason, 'gone');
+    const { length } = server.requests;
+    await pause(300);
+    assert.deepEqual([server.requests.length, feed.state, feed.document], [length, 'ended', [9]]);
+
+    for (const status of [204, 400, 401, 403, 404, 410]) {
+      server.answers.push((response) => response.writeHead(status).end());
+      const refused = live(server.url);
+      await new Promise((resolve) => refused.addEventListener('end', resolve));
+      assert.deepEqual([refused.state, refused.freshness.reason], ['ended', `HTTP ${status}`]);
+    }
+
+    // Items: a change counts when its last event is there, which is the one with an id.
+    server.answers.push((response) => say(response, 'id: g-1\nevent: all\ndata: {"rows":[{"k":1},{"k":2}]}\n\nevent: added\ndata: {"key":3,"item":{"k":3}}\n\nevent: status\ndata: {"state":"stale","since":"2020-01-01T00:00:00Z","last_success":null,"reason":"slow"}\n\n'));
+    const items = live(server.url, { items: { at: '/rows', key: 'k' }, events: { snapshot: 'all', removed: '' } });
+    await eventually(() => items.state === 'stale');
+    assert.deepEqual(items.document, { rows: [{ k: 1 }, { k: 2 }] });
+    assert.equal(items.freshness.since.getTime(), Date.UTC(2020, 0));
+    server.open.write('id: g-2\ndata: {"key":1,"item":{"k":1}}\n\n');
+    await eventually(() => items.document.rows[0].k === 2);
+    assert.deepEqual([items.document, items.lastEventId], [{ rows: [{ k: 2 }, { k: 3 }] }, 'g-2']);
+    assert.equal(new URL(server.requests.at(-1).url, 'http://a').searchParams.get('mode'), 'items');
+    items.close();
+
+    // Silence on a stream that should have heartbeats.
+    server.answers.push((response) => say(response, 'id: h-1\nevent: snapshot\ndata: 1\n\n'));
+    server.answers.push((response) => say(response, 'id: h-2\nevent: snapshot\ndata: 2\n\n'));
+    const silent = live(server.url, { heartbeat: { every: 100 } });
+    await eventually(() => silent.document === 2);
+    assert.equal(server.requests.at(-1).id, 'h-1');
+    silent.close();
+  },
+
+  /** EventSource gives up for ever on a 500; the module does not, nor on a connection that is cut. */
+  async gives_up() {
+    const { upstream, network, pollcast } = await stage();
+    const browser = await startBrowser();
+    const at = await page(browser, network);
+    await open(at, { share: false });
+    await shows(at, upstream.document);
+    const server = await scripted();
+    for (let times = 0; times < 3; times += 1) server.answers.push((response) => response.writeHead(503).end());
+    const real = pollcast.port;
+    pollcast.port = server.port;
+    network.cut();
+    await eventually(() => server.requests.length >= 2);
+    assert(server.requests.every(({ id }) => id), 'it says where it was');
+    pollcast.port = real;
+    network.cut();
+    upstream.set({ ...upstream.document, n: 2 });
+    await shows(at, upstream.document);
+    assert(!(await at.evaluate(() => window.seen)).includes('reset'));
+
+    // 204 is the end.
+    pollcast.port = server.port;
+    server.answers.length = 0;
+    for (let times = 0; times < 3; times += 1) server.answers.push((response) => response.writeHead(204).end());
+    network.cut();
+    await eventually(() => at.evaluate(() => feed.state === 'ended'));
+  },
+
+  /** A connection that says nothing any more, and a computer that was offline. */
+  async silence() {
+    const { upstream, network } = await stage({
+      feed: `${MODES}\n    deliver: { heartbeat: { every: 1s, event: beat } }`,
+    });
+    const browser = await startBrowser();
+    const context = await browser.newContext();
+    const at = await page(context, network);
+    await open(at, { share: false, heartbeat: { every: 1000, event: 'beat' } });
+    await shows(at, upstream.document);
+    network.swallows = true;
+    upstream.set({ ...upstream.document, n: 2 });
+    await pause(1500);
+    network.swallows = false;
+    await shows(at, upstream.document);
+
+    await context.setOffline(true);
+    await eventually(() => at.evaluate(() => feed.state === 'offline'));
+    upstream.set({ ...upstream.document, n: 3 });
+    network.cut();
+    await context.setOffline(false);
+    await shows(at, upstream.document);
+    await eventually(() => at.evaluate(() => feed.state === 'live'));
+    assert(!(await at.evaluate(() => window.seen)).includes('reset'));
+  },
+
+  /** Several tabs and one connection, whoever leaves, sleeps or crashes. */
+  async tabs() {
+    const { upstream, network, pollcast } = await stage();
+    const browser = await startBrowser();
+    const context = await browser.newContext();
+    const tabs = [];
+    const join = async () => {
+      const tab = await page(context, network);
+      await open(tab);
+      tabs.push(tab);
+      return tab;
+    };
+    const change = async () => {
+      upstream.set({ ...upstream.document, n: upstream.document.n + 1 });
+      for (const tab of tabs) await shows(tab, upstream.document);
+    };
+    const leave = async (by) => {
+      const leader = await leading(tabs);
+      tabs.splice(tabs.indexOf(leader), 1);
+      await by(leader);
+      await change();
+      await eventually(async () => (await pollcast.subscribers()) === 1);
+    };
+    for (let count = 0; count < 5; count += 1) await join();
+    await change();
+    assert.equal(await pollcast.subscribers(), 1);
+    // Who comes late has the document although nothing changes.
+    await shows(await join(), upstream.document);
+    await eventually(() => tabs.at(-1).evaluate(() => feed.state === 'live'));
+    assert.equal(await pollcast.subscribers(), 1);
+
+    await leave((leader) => leader.close());
+    await leave((leader) => leader.goto('about:blank'));
+    await leave(async (leader) => {
+      const session = await context.newCDPSession(leader);
+      session.send('Page.crash').catch(() => {});
+      await once(leader, 'crash');
+    });
+    // A frozen one gives way; when it wakes, it has what it missed and does not lead.
+    const leader = await leading(tabs);
+    const session = await context.newCDPSession(leader);
+    await leave((leader) => session.send('Page.setWebLifecycleState', { state: 'frozen' }));
+    await session.send('Page.setWebLifecycleState', { state: 'active' });
+    tabs.push(leader);
+    await change();
+    assert.equal(await pollcast.subscribers(), 1);
+
+    // What is asked with headers is nobody else's.
+    const apart = await join();
+    await open(apart, { headers: { authorization: 'Bearer a' } });
+    await shows(apart, upstream.document);
+    await eventually(async () => (await pollcast.subscribers()) === 2);
+    // An outage is everybody's news.
+    upstream.fails = 500;
+    for (const tab of tabs) await eventually(() => tab.evaluate(() => feed.state === 'stale'));
+    upstream.fails = undefined;
+    for (const tab of tabs) await eventually(() => tab.evaluate(() => feed.state === 'live'));
+    for (const tab of tabs) assert(!(await tab.evaluate(() => window.seen)).includes('reset'));
+  },
+
+  /** A tab that hangs loses the connection to another; when it wakes, it follows like others. */
+  async hangs() {
+    const { upstream, network, pollcast } = await stage();
+    const browser = await startBrowser();
+    const context = await browser.newContext();
+    const tabs = [await page(context, network), await page(context, network), await page(context, network)];
+    for (const tab of tabs) {
+      await open(tab);
+      await shows(tab, upstream.document);
+    }
+    const leader = await leading(tabs);
+    const others = tabs.filter((tab) => tab !== leader);
+    const woken = leader.evaluate(() => {
+      for (const until = Date.now() + 30000; Date.now() < until;);
+    });
+    upstream.set({ ...upstream.document, n: 2 });
+    for (const tab of others) await shows(tab, upstream.document);
+    assert.notEqual(await leading(others), leader);
+    upstream.set({ ...upstream.document, n: 3 });
+    for (const tab of others) await shows(tab, upstream.document);
+    await woken;
+    for (const tab of tabs) await shows(tab, upstream.document);
+    await eventually(async () => (await pollcast.subscribers()) === 1);
+    upstream.set({ ...upstream.document, n: 4 });
+    for (const tab of tabs) await shows(tab, upstream.document);
+    for (const tab of tabs) assert(!(await tab.evaluate(() => window.seen)).includes('reset'));
+  },
+
+  /** The package as npm packs it: in Node, in a bundle, and in the examples. */
+  async package() {
+    const folder = mkdtempSync(join(tmpdir(), 'pollcast-package-'));
+    const here = new URL('.', import.meta.url).pathname;
+    const run = (command, ...rest) => execFileSync(command, rest, { cwd: folder, encoding: 'utf8' });
+    try {
+      const [{ filename, files }] = JSON.parse(run('npm', 'pack', '--json', '--offline', join(here, '../../src/client')));
+      assert.deepEqual(files.map(({ path }) => path).sort(), [
+        'LICENSE', 'README.md', 'examples/Orders.svelte', 'examples/react.js', 'examples/vue.js', 'package.json',
+        'pollcast.d.ts', 'pollcast.js', 'pollcast.min.js',
+      ]);
+      run('tar', 'xf', filename);
+      mkdirSync(join(folder, 'node_modules'));
+      renameSync(join(folder, 'package'), join(folder, 'node_modules/pollcast'));
+      for (const name of readdirSync(join(here, 'node_modules'))) {
+        if (!name.startsWith('.')) symlinkSync(join(here, 'node_modules', name), join(folder, 'node_modules', name));
+      }
+      const bundle = (name, text, plugins = []) => build({
+        stdin: { contents: text, resolveDir: folder, loader: 'js' },
+        bundle: true, format: 'esm', write: false, minify: true, logLevel: 'error', plugins,
+        define: { 'process.env.NODE_ENV': '"production"', __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' },
+      }).then(({ outputFiles: [{ text }] }) => ({ [`/${name}.js`]: text, [`/${name}`]: `<!doctype html><title>${name}</title><main id="at"></main><script type="module" src="/${name}.js"></script>` }));
+      const compiled = {
+        name: 'svelte',
+        setup: ({ onLoad }) => onLoad({ filter: /\.svelte$/ }, ({ path }) => ({
+          contents: compile(readFileSync(path, 'utf8'), { filename: path, generate: 'client' }).js.code,
+        })),
+      };
+      const kinds = {
+        plain: "import { live } from 'pollcast'; live('/feed').subscribe(({ rows }) => { at.innerHTML = rows.map(({ status }) => `<li>${status}</li>`).join(''); });",
+        react: `import { createElement as h, StrictMode, useState } from 'react'; import { createRoot } from 'react-dom/client';
+          import { useLive } from 'pollcast/examples/react.js';
+          function Orders() { const { document, state } = useLive('/feed'); return h('ul', { title: state }, (document?.rows ?? []).map((row) => h('li', { key: row.id }, row.status))); }
+          function Page() { const [shown, show] = useState(true); window.toggle = () => show(!shown); return shown ? h(Orders) : null; }
+          createRoot(at).render(h(StrictMode, null, h(Page)));`,
+        vue: `import { createApp, h, ref } from 'vue'; import { useLive } from 'pollcast/examples/vue.js';
+          const Orders = { setup() { const { document, state } = useLive('/feed'); return () => h('ul', { title: state.value }, (document.value?.rows ?? []).map((row) => h('li', row.status))); } };
+          const shown = ref(true); window.toggle = () => (shown.value = !shown.value);
+          createApp({ setup: () => () => (shown.value ? h(Orders) : null) }).mount(at);`,
+        svelte: `import { mount, unmount } from 'svelte'; import Orders from 'pollcast/examples/Orders.svelte';
+          let shown = mount(Orders, { target: at, props: { url: '/feed' } });
+          window.toggle = () => { if (shown) unmount(shown); shown = shown ? undefined : mount(Orders, { target: at, props: { url: '/feed' } }); };`,
+      };
+      const pages = {};
+      for (const [name, text] of Object.entries(kinds)) Object.assign(pages, await bundle(name, text, [compiled]));
+      const { upstream, network, pollcast } = await stage({ files: pages });
+
+      const node = `import { live } from 'pollcast'; const feed = live('http://127.0.0.1:${pollcast.port}/feed');
+        const off = feed.subscribe(({ n }) => { console.log(n); feed.close(); });`;
+      writeFileSync(join(folder, 'once.mjs'), node);
+      // Not synchronously: the upstream lives in this process.
+      const { stdout } = await promisify(execFile)('node', [join(folder, 'once.mjs')]);
+      assert.equal(stdout, '1\n');
+
+      const browser = await startBrowser();
+      for (const name of Object.keys(kinds)) {
+        const context = await browser.newContext();
+        const at = await visit(context, `${network.url}/${name}`);
+        const says = () => at.$$eval('li', (items) => items.map((item) => item.textContent).join());
+        const statuses = () => upstream.document.rows.map(({ status }) => status).join();
+        await eventually(async () => (await says()) === statuses(), `${name} shows it`);
+        const change = async () => {
+          const document = structuredClone(upstream.document);
+          document.rows[1].status = `s${(document.n += 1)}`;
+          document.rows.push({ id: document.n + 10, status: 'more' });
+          upstream.set(document);
+          await eventually(async () => (await says()) === statuses(), `${name} follows`);
+        };
+        await change();
+        if (name !== 'plain') {
+          if (name !== 'svelte') await eventually(() => at.$eval('ul', ({ title }) => title === 'live'));
+          await at.evaluate(() => window.toggle());
+          await eventually(async () => (await pollcast.subscribers()) === 0, `${name} closes what it opened`);
+          await at.evaluate(() => window.toggle());
+          await change();
+        }
+        await context.close();
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
 };
+
+/** The tab that has the connection. */
+async function leading(tabs) {
+  return eventually(async () => {
+    for (const tab of tabs) {
+      const leads = await tab.evaluate(async () => {
+        const { held } = await navigator.locks.query();
+        const mine = await new Promise((resolve) => {
+          navigator.locks.request(`probe ${Math.random()}`, async ({ name }) => {
+            const { held } = await navigator.locks.query();
+            resolve(held.find((lock) => lock.name === name).clientId);
+          });
+        });
+        return held.some(({ name, clientId }) => name.startsWith('pollcast ') && clientId === mine);
+      });
+      if (leads) return tab;
+    }
+    return undefined;
+  });
+}
+
+/** A server that answers each request with the next of `answers`; the last stream stays open. */
+async function scripted() {
+  const script = { answers: [], requests: [], open: undefined };
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const piece of request) body += piece;
+    const id = new URL(request.url, 'http://a').searchParams.get('last_event_id') ?? request.headers['last-event-id'] ?? null;
+    script.requests.push({ method: request.method, url: request.url, headers: request.headers, body, id });
+    script.open = response;
+    const answer = script.answers.shift() ?? ((response) => response.writeHead(503).end());
+    answer(response);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  script.port = server.address().port;
+  script.url = `http://127.0.0.1:${script.port}/`;
+  return script;
+}
+
+function say(response, text) {
+  response.writeHead(200, { 'content-type': 'text/event-stream' }).write(text);
+}
 
 const scene = scenes[process.argv[2]];
 assert(scene, `one of ${Object.keys(scenes)}`);

@@ -9,10 +9,9 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { isDeepStrictEqual } from 'node:util';
 import { chromium } from 'playwright-core';
 
-const PATIENCE = 120000;
+const PATIENCE = 60000;
 const ends = [];
 
 /** Runs a script, ends what it started, and says that all was seen. */
@@ -95,10 +94,15 @@ export async function startPollcast(config) {
     for await (const line of createInterface({ input: child.stdout })) {
       const port = /^listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
       if (port) pollcast.port = Number(port);
-      if (line.startsWith('admin on')) break;
+      pollcast.admin = /^admin on (http:\/\/[^/]+)/.exec(line)?.[1];
+      if (pollcast.admin) break;
     }
     assert(pollcast.port, `it never started: ${pollcast.log}`);
     child.stdout.resume();
+  };
+  pollcast.subscribers = async () => {
+    const feeds = await (await fetch(`${pollcast.admin}/api/feeds`)).json();
+    return feeds.reduce((sum, { subscribers }) => sum + subscribers.total, 0);
   };
   pollcast.stop = async (signal = 'SIGTERM') => {
     if (pollcast.child.exitCode !== null || pollcast.child.signalCode) return;
@@ -176,9 +180,11 @@ export async function visit(context, url) {
 export async function shows(page, document, name = 'feed', unordered = false) {
   let held;
   await eventually(async () => {
-    held = await page.evaluate((name) => window[name].document, name);
-    if (held === undefined) return false;
-    return unordered ? canonical(held, true) === canonical(document, true) : isDeepStrictEqual(held, document);
+    // As text: the browser's driver loses a member called `__proto__`.
+    const text = await page.evaluate((name) => JSON.stringify(window[name].document) ?? null, name);
+    if (text === null) return false;
+    held = JSON.parse(text);
+    return canonical(held, unordered) === canonical(document, unordered);
   }, `the page shows ${JSON.stringify(document).slice(0, 200)}`).catch((error) => {
     throw new Error(`${error.message}; it shows ${JSON.stringify(held)?.slice(0, 200)}`);
   });
