@@ -12,15 +12,18 @@ const TICK = 5e3; //      how often silence is looked at
 const PATIENCE = 15e3; // silence after which a sign of life is asked for
 const LONG = 3e4; //      silence that is too long for one who just woke, and the longest backoff
 const NAP = 9e4; //       a timer this late means that the computer slept
-const NAMES = ['snapshot', 'patch', 'merge', 'added', 'changed', 'removed', 'reset', 'status', 'end'];
+const NAMES = 'snapshot patch merge added changed removed reset status end'.split(' ');
 
 const { isArray } = Array;
 const { entries, fromEntries, hasOwn, keys } = Object;
 const isBranch = (value) => typeof value === 'object' && value !== null;
 const isObject = (value) => isBranch(value) && !isArray(value);
-const tokens = (pointer) => pointer.split('/').map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 const misfit = () => {
   throw new Error('misfit');
+};
+const tokens = (pointer) => {
+  if (/~(?![01])/.test(pointer)) misfit();
+  return pointer.split('/').map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 };
 /** Sets a member as data, whatever its name: `__proto__` is a name like others. */
 const set = (object, name, value) =>
@@ -88,12 +91,13 @@ export function patch(document, operations) {
   };
 
   for (const { op, path, from, value } of operations) {
+    if (value === undefined && ['add', 'replace', 'test'].includes(op)) misfit();
     if (op === 'add') add(path, value);
     else if (op === 'remove') remove(path);
     else if (op === 'replace') {
       const [parent, name] = find(path);
       parent[name] = value;
-    } else if (op === 'move') add(path, remove(from));
+    } else if (op === 'move' && !path.startsWith(`${from}/`)) add(path, remove(from));
     else if (op === 'copy') {
       const held = read(from);
       own.clear(); // what stands in two places belongs to neither
@@ -207,10 +211,10 @@ class Live extends EventTarget {
   #retry = 3e3;
   #failures = 0;
   #heard = Date.now();
-  #ticked = Date.now();
-  #timers = {};
+  #again; //         the timer of the next attempt
+  #settling;
   #rests = false; // while the page is hidden away or frozen
-  #unwatch;
+  #watching; //      ends what the object watches over
   // Among tabs:
   #channel; //       its name, if tabs share
   #radio; //         the channel, while this tab takes part
@@ -223,12 +227,11 @@ class Live extends EventTarget {
 
   constructor(url, options = {}) {
     super();
-    const { mode, items, headers, method, body, share = true, lastEventId, document, events = {} } = options;
-    const address = new URL(url, globalThis.document?.baseURI);
+    const { mode, items, headers, method, body, share = true, lastEventId = '', document, events = {} } = options;
+    const address = (this.#url = new URL(url, globalThis.document?.baseURI));
     if (mode || items) address.searchParams.set('mode', items ? 'items' : mode);
-    this.#url = address;
     this.#names = new Map(NAMES.map((name) => [events[name] ?? name, name].map((each) => each || 'message')));
-    if (document !== undefined) [this.document, this.#id] = [document, lastEventId ?? ''];
+    if (document !== undefined) [this.document, this.#id] = [document, lastEventId];
     this.#options = options;
     // Only what a plain request gets is the same for all tabs. Its secrets are none's but the browser's.
     const isPlain = !headers && !method && body === undefined;
@@ -293,7 +296,7 @@ class Live extends EventTarget {
     if (this.state === 'ended') return;
     this.#become('ended', { reason });
     this.#stop();
-    this.#unwatch();
+    this.#watching.abort();
     this.#emit('end', { reason });
   }
 
@@ -314,8 +317,8 @@ class Live extends EventTarget {
     this.#turn += 1;
     this.#shut?.();
     this.#shut = undefined;
-    clearTimeout(this.#timers.retry);
-    clearTimeout(this.#timers.settle);
+    clearTimeout(this.#again);
+    clearTimeout(this.#settling);
   }
 
   #open() {
@@ -355,13 +358,13 @@ class Live extends EventTarget {
     this.#close();
     this.#become('connecting', { reason });
     const spread = Math.random() * Math.min(LONG, 1e3 * 2 ** this.#failures++);
-    this.#timers.retry = setTimeout(() => this.#open(), Math.max(this.#retry, after) + spread);
+    this.#again = setTimeout(() => this.#open(), Math.max(this.#retry, after) + spread);
   }
 
   /** It is live unless the stream says otherwise, which it does right after its head. */
   #settle() {
-    clearTimeout(this.#timers.settle);
-    this.#timers.settle = setTimeout(() => {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
       if (!this.#isTold && this.document !== undefined) this.#become('live');
     }, 20);
   }
@@ -409,8 +412,8 @@ class Live extends EventTarget {
   #watch() {
     const { document: page } = globalThis;
     const window = page && globalThis;
-    const control = new AbortController();
-    const listen = (target, name, call) => target?.addEventListener(name, call, { signal: control.signal });
+    const { signal } = (this.#watching = new AbortController());
+    const listen = (target, name, call) => target?.addEventListener(name, call, { signal });
     const rest = () => {
       this.#rests = true;
       this.#stop();
@@ -425,15 +428,13 @@ class Live extends EventTarget {
     listen(window, 'offline', () => this.#become('connecting', { reason: 'offline' }));
     listen(window, 'online', () => this.#check(-1));
     listen(page, 'visibilitychange', () => page.hidden || this.#tick(LONG));
+    let last = Date.now();
     const timer = setInterval(() => {
-      const late = Date.now() - this.#ticked;
-      this.#ticked = Date.now();
+      const late = Date.now() - last;
+      last += late;
       this.#tick(late > NAP && LONG);
     }, TICK);
-    this.#unwatch = () => {
-      clearInterval(timer);
-      control.abort();
-    };
+    signal.onabort = () => clearInterval(timer);
   }
 
   /** Looks at who is silent. After waking, less silence is borne, and nothing waited for. */

@@ -11,9 +11,11 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import jsonpatch from 'fast-json-patch';
 import { compile } from 'svelte/compiler';
-import { live } from '../../src/client/pollcast.js';
+import { live, merge, patch } from '../../src/client/pollcast.js';
 import {
   canonical, eventually, pause, play, shows, startBrowser, startNetwork, startPollcast, startUpstream, visit,
 } from './client_stage.mjs';
@@ -38,6 +40,7 @@ feeds:
     poll: { interval: 50ms, linger: 2s }
     document: { items: /rows, key: id }
     ${feed || MODES}
+  - { path: /orders, upstream: legacy, request: { path: /data }, poll: { interval: 50ms }, document: { select: /rows } }
 `);
   const network = await startNetwork(() => pollcast.port);
   return { upstream, pollcast, network };
@@ -382,6 +385,120 @@ const scenes = {
     for (const tab of tabs) assert(!(await tab.evaluate(() => window.seen)).includes('reset'));
   },
 
+  /** RFC 6902 and RFC 7396, by cases and beside fast-json-patch. */
+  async applied() {
+    const folder = new URL('../fixtures/json_patch/', import.meta.url);
+    let cases = 0;
+    for (const file of readdirSync(folder)) {
+      for (const { about, document, patch: operations, expected, error } of JSON.parse(readFileSync(new URL(file, folder), 'utf8'))) {
+        const before = JSON.stringify(document);
+        if (/one double|too large for a double/.test(about)) continue; // numbers are JavaScript's
+        cases += 1;
+        if (error !== undefined) assert.throws(() => patch(document, operations), `${file}: ${about}`);
+        else assert.equal(canonical(patch(document, operations)), canonical(expected), `${file}: ${about}`);
+        assert.equal(JSON.stringify(document), before, `${file}: ${about}: the document stays`);
+      }
+    }
+    assert(cases > 50);
+    for (const [held, change, expected] of MERGES) {
+      const before = JSON.stringify(held);
+      assert.deepEqual(merge(held, change), expected);
+      assert.equal(JSON.stringify(held), before);
+    }
+
+    const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
+    console.log(`seed ${seed}`);
+    const random = numbers(seed);
+    let fitting = 0;
+    for (let round = 0; round < 5000; round += 1) {
+      const held = { a: value(random, 4) };
+      const text = JSON.stringify(held);
+      const isDiff = random(2) === 0;
+      const operations = isDiff ? jsonpatch.compare(held, { a: value(random, 4) }) : scrambled(random, held);
+      const about = JSON.stringify([held, operations]);
+      let made;
+      try {
+        made = patch(held, operations);
+      } catch {
+        // It takes what RFC 6902 refuses, such as a member of a text; a diff always fits.
+        assert(!isDiff, about);
+        continue;
+      }
+      fitting += 1;
+      const { newDocument } = jsonpatch.applyPatch(structuredClone(held), structuredClone(operations), true);
+      assert.equal(canonical(made), canonical(newDocument), about);
+      assert.equal(JSON.stringify(held), text, 'the document stays');
+    }
+    assert(fitting > 3000, `${fitting} patches fit`);
+  },
+
+  /** Recorded polls of a real endpoint, in every mode: only what was served, and the last one last. */
+  async recorded() {
+    const bodies = JSON.parse(readFileSync(process.argv[3], 'utf8')).map((body) => JSON.parse(body));
+    const [where, key] = process.argv.slice(4);
+    const rowsOf = (document) => (where ? document[where.slice(1)] : document);
+    const upstream = await startUpstream(bodies[0]);
+    const pollcast = await startPollcast(`
+upstreams: { legacy: { url: "${upstream.url}" } }
+feeds:
+  - path: /feed
+    upstream: legacy
+    request: { path: /data }
+    poll: { interval: 20ms }
+    document: { items: "${where}", key: "${key}" }
+    ${MODES}
+`);
+    const url = `http://127.0.0.1:${pollcast.port}/feed`;
+    const plain = (document) => canonical(document);
+    const asSet = (document) => {
+      const rows = [...rowsOf(document)].sort((a, b) => (a[key] < b[key] ? -1 : 1));
+      return canonical(where ? { ...document, [where.slice(1)]: rows } : rows);
+    };
+    const followers = [
+      [live(url), plain], [live(url, { mode: 'merge' }), plain], [live(url, { mode: 'snapshot' }), plain],
+      [live(url, { items: { at: where, key } }), asSet],
+    ];
+    const served = [new Set(), new Set()];
+    for (const [feed, form] of followers) {
+      feed.addEventListener('change', ({ document }) => {
+        assert(served[+(form === asSet)].has(form(document)), 'a document that was never served');
+      });
+    }
+    for (const body of bodies) {
+      served[0].add(plain(body));
+      served[1].add(asSet(body));
+      upstream.set(body);
+      for (const [feed, form] of followers) await eventually(() => feed.document && form(feed.document) === form(body));
+    }
+    console.log(`${bodies.length} polls`);
+    for (const [feed] of followers) feed.close();
+  },
+
+  /** What is committed beside the source: types that are true, and the small one that is the same. */
+  async files() {
+    const client = new URL('../../src/client/', import.meta.url).pathname;
+    const { outputFiles: [{ text }] } = await build({
+      entryPoints: [join(client, 'pollcast.js')], minify: true, format: 'esm', target: 'es2022', write: false,
+    });
+    assert.equal(readFileSync(join(client, 'pollcast.min.js'), 'utf8'), text, 'see Building in src/client/README.md');
+    const size = gzipSync(text, { level: 9 }).length;
+    assert(size < 4096, `${size} bytes`);
+    console.log(`${size} bytes gzipped`);
+    const types = readFileSync(join(client, 'pollcast.d.ts'), 'utf8');
+    const declared = [...types.matchAll(/^export (?:declare )?(?:function|const|class) (\w+)/gm)].map(([, name]) => name);
+    for (const file of ['pollcast.js', 'pollcast.min.js']) {
+      assert.deepEqual(Object.keys(await import(join(client, file))).sort(), declared.sort());
+    }
+    const feed = live('http://127.0.0.1:9/');
+    for (const name of ['document', 'state', 'freshness', 'lastEventId', 'on', 'subscribe', 'close', 'addEventListener']) {
+      assert(name in feed, name);
+    }
+    feed.close();
+    const here = new URL('.', import.meta.url).pathname;
+    const tsc = join(here, 'node_modules/.bin/tsc');
+    execFileSync(tsc, ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,dom', '--types', '', join(here, 'client_usage.ts')], { stdio: 'inherit' });
+  },
+
   /** The package as npm packs it: in Node, in a bundle, and in the examples. */
   async package() {
     const folder = mkdtempSync(join(tmpdir(), 'pollcast-package-'));
@@ -422,8 +539,8 @@ const scenes = {
           const shown = ref(true); window.toggle = () => (shown.value = !shown.value);
           createApp({ setup: () => () => (shown.value ? h(Orders) : null) }).mount(at);`,
         svelte: `import { mount, unmount } from 'svelte'; import Orders from 'pollcast/examples/Orders.svelte';
-          let shown = mount(Orders, { target: at, props: { url: '/feed' } });
-          window.toggle = () => { if (shown) unmount(shown); shown = shown ? undefined : mount(Orders, { target: at, props: { url: '/feed' } }); };`,
+          let shown = mount(Orders, { target: at, props: { url: '/orders' } });
+          window.toggle = () => { if (shown) unmount(shown); shown = shown ? undefined : mount(Orders, { target: at, props: { url: '/orders' } }); };`,
       };
       const pages = {};
       for (const [name, text] of Object.entries(kinds)) Object.assign(pages, await bundle(name, text, [compiled]));
@@ -465,6 +582,51 @@ const scenes = {
     }
   },
 };
+
+/** RFC 7396, appendix A, and names that mean something to JavaScript. */
+const MERGES = [
+  [{ a: 'b' }, { a: 'c' }, { a: 'c' }], [{ a: 'b' }, { b: 'c' }, { a: 'b', b: 'c' }], [{ a: 'b' }, { a: null }, {}],
+  [{ a: 'b', b: 'c' }, { a: null }, { b: 'c' }], [{ a: ['b'] }, { a: 'c' }, { a: 'c' }], [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
+  [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }], [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
+  [['a', 'b'], ['c', 'd'], ['c', 'd']], [{ a: 'b' }, ['c'], ['c']], [{ a: 'foo' }, null, null], [{ a: 'foo' }, 'bar', 'bar'],
+  [{ e: null }, { a: 1 }, { e: null, a: 1 }], [[1, 2], { a: 'b', c: null }, { a: 'b' }], [{}, { a: { bb: { ccc: null } } }, { a: { bb: {} } }],
+  [{}, JSON.parse('{"__proto__":{"a":1}}'), JSON.parse('{"__proto__":{"a":1}}')],
+];
+
+/** Whole numbers below what is asked for, the same for the same seed. */
+function numbers(seed) {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+const MEMBERS = ['a', 'b', 'c/d', '~', '~1', '', '0', 'ü'];
+
+function value(random, depth) {
+  const kind = random(depth > 0 ? 6 : 4);
+  if (kind === 4) return Array.from({ length: random(5) }, () => value(random, depth - 1));
+  if (kind === 5) return Object.fromEntries(Array.from({ length: random(5) }, () => [MEMBERS[random(MEMBERS.length)], value(random, depth - 1)]));
+  return [null, random(3), 'text', random(2) === 1][kind];
+}
+
+/** Operations at places that mostly exist. */
+function scrambled(random, document) {
+  const places = [];
+  const walk = (value, pointer) => {
+    places.push(pointer);
+    if (value === null || typeof value !== 'object') return;
+    for (const name of Object.keys(value)) walk(value[name], `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  };
+  walk(document, '');
+  const place = () => places[1 + random(places.length - 1)];
+  const ops = ['add', 'remove', 'replace', 'move', 'copy', 'test'];
+  return Array.from({ length: 1 + random(4) }, () => {
+    const op = ops[random(ops.length)];
+    return { op, path: random(4) ? place() : `${place()}/${random(2) ? 'new' : random(3)}`, from: place(), value: value(random, 2) };
+  });
+}
 
 /** The tab that has the connection. */
 async function leading(tabs) {

@@ -12,6 +12,7 @@ mod evolving;
 mod foreign;
 mod history;
 
+mod client;
 mod compressed;
 mod demo_page;
 mod fetch_event_source;
