@@ -10,7 +10,7 @@ use crate::foreign::{Lines, Process, node, program};
 use crate::history::bodies;
 
 /// Plays a scene to its end.
-fn play(script: &str, arguments: &[&str]) {
+pub fn play(script: &str, arguments: &[&str]) {
     let mut scene = Process::start(
         node(script)
             .args(arguments)
@@ -87,7 +87,7 @@ fn the_client_follows_recorded_polls() {
     };
     for (file, polls, rows, key) in [
         ("fires.ndjson.zst", 185..225, "/Incidents", "UniqueId"),
-        ("fpl.ndjson.zst", 100..200, "", "County Name"),
+        ("fpl.ndjson.zst", 100..200, "/outages", "County Name"),
     ] {
         let bodies = bodies(&Path::new(&folder).join(file), polls);
         let texts = tempfile::NamedTempFile::new().expect("a temporary file");

@@ -12,14 +12,20 @@ import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
 const PATIENCE = 60000;
+const LIMIT = 600000;
 const ends = [];
 
 /** Runs a script, ends what it started, and says that all was seen. */
 export async function play(script) {
+  const begin = Date.now();
+  const beat = setInterval(() => console.log(`at it for ${Math.round((Date.now() - begin) / 1000)} s`), 10000);
+  const limit = setTimeout(() => process.exit(1), LIMIT);
   try {
     await script();
     console.log('all seen');
   } finally {
+    clearInterval(beat);
+    clearTimeout(limit);
     for (const end of ends.reverse()) await end();
   }
   process.exit(0);

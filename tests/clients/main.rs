@@ -17,6 +17,7 @@ mod compressed;
 mod demo_page;
 mod fetch_event_source;
 mod graphql;
+mod hour;
 mod http2;
 mod json_server;
 mod json_server_pages;
