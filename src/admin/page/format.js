@@ -21,7 +21,7 @@ export function count(n) {
   if (n == null) return '–';
   if (n < 1e6) return Math.round(n).toLocaleString('en');
   const [by, unit] = n < 1e9 ? [1e6, 'M'] : [1e9, 'G'];
-  return `${round(n / by)} ${unit}`;
+  return `${round(n / by)}\u00a0${unit}`;
 }
 
 /** "1 feed", "2 feeds". */
@@ -29,11 +29,11 @@ export const several = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? on
 
 export function size(bytes) {
   if (bytes == null) return '–';
-  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 1000) return `${bytes}\u00a0B`;
   const units = ['kB', 'MB', 'GB', 'TB', 'PB'];
   let [value, unit] = [bytes / 1000, 0];
   while (value >= 999.5 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
-  return `${round(value)} ${units[unit]}`;
+  return `${round(value)}\u00a0${units[unit]}`;
 }
 
 const round = (value) => value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
@@ -41,16 +41,16 @@ const round = (value) => value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0
 /** A length of time in its largest unit that says enough. */
 export function span(ms) {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10 && ms % 1000 !== 0) return `${seconds.toFixed(1)} s`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)}\u00a0ms`;
+  if (seconds < 10 && ms % 1000 !== 0) return `${seconds.toFixed(1)}\u00a0s`;
   return whole(seconds);
 }
 
 function whole(seconds) {
-  if (seconds < 120) return `${Math.floor(seconds)} s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86400)} d`;
+  if (seconds < 120) return `${Math.floor(seconds)}\u00a0s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}\u00a0min`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)}\u00a0h`;
+  return `${Math.floor(seconds / 86400)}\u00a0d`;
 }
 
 const WORDS = {

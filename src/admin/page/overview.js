@@ -58,7 +58,7 @@ function totals(totals) {
     h('dt', null, name), h('dd', null, figure), h('dd', { class: 'note' }, note));
   return h('section', { class: 'panel', 'aria-label': 'Totals' }, h('dl', { class: 'totals' },
     tile('Subscribers', count(totals.subscribers), `on ${several(totals.feeds, 'feed')}`),
-    tile('Requests spared', count(totals.spared_requests), asked ? `${share} % of what all would have asked` : 'nobody has asked yet'),
+    tile('Requests spared', count(totals.spared_requests), asked ? `${share}\u00a0% fewer than by polling` : 'nobody has asked yet'),
     tile('Polls made instead', count(totals.polls), 'since the start'),
     tile('Bytes spared', size(totals.spared_bytes), 'that upstreams did not send'),
     tile('Bytes sent', size(totals.sent_bytes), 'to subscribers')));
@@ -134,9 +134,9 @@ function row(feed) {
       h('a', { href, dir: 'auto' }, feed.path),
       h('span', { class: 'under', dir: 'auto' }, remark(feed))),
     cell('Data is', age(feed)),
-    cell('Next poll', ...plan(feed)),
+    cell('Next poll', ...(feed.parameters ? ['each topic its own'] : plan(feed, true))),
     cell('Last change', moving(feed.last_change, 'ago')),
-    cell('Subscribers', count(feed.subscribers.total), h('span', { class: 'under' }, modes(feed.subscribers))),
+    cell('Subscribers', count(feed.subscribers.total), ...modes(feed.subscribers)),
     cell('Document', size(feed.document_bytes || null)),
     cell('Spared', count(feed.spared_requests), h('span', { class: 'under' }, size(feed.spared_bytes))));
 }
@@ -157,17 +157,21 @@ export function age({ state, last_success: success }) {
   return [moving(success, 'age'), ' old', state === 'stale' && aside(' and stale')];
 }
 
-/** When the next poll is due, and why then. */
-export function plan(one) {
+/** When the next poll is due, and why then; in `brief`, without what could be done about it. */
+export function plan(one, brief = false) {
   const { next_poll: next, interval_ms: interval, why_text: why } = one;
   if (one.state === 'paused') return ['when somebody listens'];
   const often = interval != null && interval < 1000;
   const due = often ? `every ${span(interval)}` : moving(next, 'due', 'not planned');
-  return [due, why && h('span', { class: 'under' }, why)];
+  return [due, why && h('span', { class: 'under' }, brief ? why.split(';')[0] : quoting(why))];
 }
 
+/** How many listen in each mode. */
 export function modes(subscribers) {
   const names = ['patch', 'merge', 'items', 'snapshot'].filter((mode) => subscribers[mode] > 0);
-  if (names.length === 1) return names[0];
-  return names.map((mode) => `${count(subscribers[mode])} ${mode}`).join(', ');
+  return names.map((mode) => h('span', { class: 'under', key: mode },
+    names.length === 1 ? mode : `${count(subscribers[mode])} ${mode}`));
 }
+
+/** A sentence with what stands in it between backticks as code. */
+export const quoting = (text) => text.split('`').map((part, at) => (at % 2 ? h('code', null, part) : part));

@@ -1,6 +1,8 @@
 // What a JSON Patch (RFC 6902) did: which values of the document it made are new, and what stood
 // there before.
 
+import { patch } from '/pollcast.js';
+
 const tokens = (pointer) => pointer.split('/').slice(1)
   .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
 
@@ -14,10 +16,10 @@ export const below = (pointer, token) =>
  * there, `[{ token, op }]`; `op` is the operation's index. It goes through the patch backwards, since
  * a later operation moves what an earlier one has touched.
  */
-export function marks(document, patch) {
+export function marks(document, operations) {
   const found = { marks: new Map(), gone: new Map() };
   const root = { kids: [{ value: document, pointer: '' }] };
-  for (let op = patch.length - 1; op >= 0; op -= 1) undo(root, patch[op], op, found);
+  for (let op = operations.length - 1; op >= 0; op -= 1) undo(root, operations[op], op, found);
   return found;
 }
 
@@ -44,7 +46,8 @@ function seek(root, pointer) {
   const token = path.pop();
   let parent = root;
   for (const one of path) {
-    parent = kids(parent)?.[Array.isArray(parent.kids) ? 'at' : 'get'](Array.isArray(parent.kids) ? Number(one) : one);
+    const held = kids(parent);
+    parent = Array.isArray(held) ? held[Number(one)] : held?.get(one);
     if (!parent) return undefined;
   }
   return kids(parent) && { parent, token };
@@ -81,57 +84,21 @@ function swap({ parent: { kids }, token }, node) {
 }
 
 /**
- * The document that `patch` makes of `document`, which stays as it was, and what stood at each
- * operation's place before. Throws if the patch is not one for this document.
+ * The document that `operations` make of `document`, and what stood at each one's place before.
+ * Throws if they are not for this document.
  */
-export function follow(document, patch) {
+export function follow(document, operations) {
   const before = [];
-  let root = document;
-  for (const { op, path, from, value } of patch) {
-    before.push(read(root, op === 'move' || op === 'copy' ? from : path));
-    const origin = op === 'move' || op === 'copy' ? read(root, from) : value;
-    if (op === 'remove') root = change(root, tokens(path), cut);
-    else if (op === 'replace') root = change(root, tokens(path), set(value));
-    else if (op !== 'test') {
-      if (op === 'move') root = change(root, tokens(from), cut);
-      root = change(root, tokens(path), insert(origin));
-    }
+  let made = document;
+  for (const operation of operations) {
+    before.push(read(made, operation.path));
+    made = patch(made, [operation]);
   }
-  return { document: root, before };
+  return { document: made, before };
 }
 
-function read(document, pointer) {
-  return tokens(pointer).reduce((node, token) =>
-    (node !== null && typeof node === 'object' && Object.hasOwn(node, token) ? node[token] : undefined), document);
-}
-
-/** A copy in which `edit` has changed the place; what is elsewhere is shared. */
-function change(node, [token, ...rest], edit) {
-  if (token === undefined) return edit({ root: node }, 'root').root;
-  if (node === null || typeof node !== 'object') throw new Error(`nothing at ${token}`);
-  const copy = Array.isArray(node) ? [...node] : { ...node };
-  if (!rest.length) return edit(copy, token);
-  if (!Object.hasOwn(node, token)) throw new Error(`nothing at ${token}`);
-  return write(copy, token, change(node[token], rest, edit));
-}
-
-// A member named __proto__ is a member like any other.
-const write = (node, token, value) => Object.defineProperty(node, token,
-  { value, enumerable: true, configurable: true, writable: true });
-
-const set = (value) => (node, token) => write(node, token, value);
-
-function cut(node, token) {
-  if (Array.isArray(node)) node.splice(Number(token), 1);
-  else delete node[token];
-  return node;
-}
-
-const insert = (value) => (node, token) => {
-  if (!Array.isArray(node)) return write(node, token, value);
-  node.splice(token === '-' ? node.length : Number(token), 0, value);
-  return node;
-};
+const read = (document, pointer) => tokens(pointer).reduce((node, token) =>
+  (node !== null && typeof node === 'object' && Object.hasOwn(node, token) ? node[token] : undefined), document);
 
 /** Remembers the documents of a topic while it is looked at, so that "before" is known. */
 export class Memory {
@@ -144,10 +111,10 @@ export class Memory {
     const known = events.findIndex(({ id }) => this.#documents.has(id));
     for (let at = known - 1; known > 0 && at >= 0; at -= 1) {
       const before = this.#documents.get(events[at + 1].id);
-      const patch = events[at].forms?.patch?.data;
-      if (before === undefined || !patch) continue;
+      const operations = events[at].forms?.patch?.data;
+      if (before === undefined || !operations) continue;
       try {
-        const made = follow(before, patch);
+        const made = follow(before, operations);
         this.#befores.set(events[at].id, made.before);
         this.#documents.set(events[at].id, made.document);
       } catch { /* it is then not known what was before */ }

@@ -98,8 +98,9 @@ function children(value, keys, pointer, depth, look) {
 /** What is there no more. */
 function ghost({ token, op }, look) {
   const was = look.before(op);
-  return h('li', { key: `-${op}`, class: `mark removed ${look.beat}` }, aside('removed: '),
-    h('span', { class: 'key', dir: 'auto' }, token), was !== undefined && [': ', h('del', null, brief(was))]);
+  return h('li', { key: `-${op}`, class: `mark removed ${look.beat}` },
+    h('span', { class: 'key', dir: 'auto' }, token),
+    was !== undefined && [': ', h('del', null, brief(was))], h('span', { class: 'note' }, ' removed'));
 }
 
 function notice({ kind, from, op }, look) {
