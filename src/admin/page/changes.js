@@ -6,6 +6,7 @@ import { brief } from './tree.js';
 
 const GOOD = { changed: 'changed', unchanged: 'unchanged', not_modified: 'not modified' };
 const [STEP, HIGH] = [16, 48]; // of a bar, in pixels
+const MOST_EVENTS = 6; // that are listed at once
 const MOST_OPS = 12; // operations of a patch that are listed at once
 
 /** The polls of late: a bar's height is how long it took, its shape and colour what came of it. */
@@ -59,7 +60,12 @@ export function events(list, before) {
     h('div', { class: 'bar' }, h('h2', { id: 'events-title' }, 'Latest changes ', h('small', null, count(list.length)))),
     list.length === 0
       ? h('p', { class: 'waiting' }, 'No change yet.')
-      : h('ol', null, ...list.map((event) => one(event, before))));
+      : [
+        h('ol', null, ...list.slice(0, MOST_EVENTS).map((event) => one(event, before))),
+        list.length > MOST_EVENTS && h('details', { key: 'older' },
+          h('summary', null, several(list.length - MOST_EVENTS, 'older change')),
+          h('ol', null, ...list.slice(MOST_EVENTS).map((event) => one(event, before)))),
+      ]);
 }
 
 function one(event, before) {

@@ -42,6 +42,7 @@ export function verdict({ ready, feeds }) {
     if (live < all) return `All is well: ${several(live, 'feed')} live, ${count(all - live)} at rest`;
     return all === 1 ? 'The only feed is live' : `All ${all} feeds are live`;
   }
+  if (all > 1 && (down === all || stale === all)) return `All ${all} feeds are ${down ? 'down' : 'stale'}`;
   const trouble = [down && `${down} down`, stale && `${stale} stale`].filter(Boolean).join(', ');
   return all === 1 ? `The only feed is ${down ? 'down' : 'stale'}` : `${trouble} of ${all} feeds`;
 }

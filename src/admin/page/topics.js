@@ -103,7 +103,7 @@ function row(topic) {
       h('a', { href: `/?topic=${encodeURIComponent(topic.id)}`, dir: 'auto' }, topic.path),
       h('span', { class: 'under', dir: 'auto' }, topic.private && 'private ', topic.reason ?? '')),
     cell('Data is', age(topic)),
-    cell('Next poll', ...plan(topic)),
+    cell('Next poll', ...plan({ ...topic, why_text: topic.state === 'live' ? null : topic.why_text }, true)),
     cell('Last change', moving(topic.last_change, 'ago')),
     cell('Subscribers', count(subscribers?.total ?? subscribers)),
     cell('Document', size(topic.document_bytes || null)));
