@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
-import { isAccessible, isWorkedByKeyboard, fitsNarrowScreens, pictures } from './status_look.mjs';
+import { fitsNarrowScreens, isAccessible, isWorkedByKeyboard, marksAreRight, pictures } from './status_look.mjs';
 
 const [admin, feeds, upstream, folder] = process.argv.slice(2);
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -52,6 +52,8 @@ try {
   await showsNoise(page);
   await pagesThroughTopics(page);
   await hidesSecrets(page);
+  await marksAreRight(page);
+  await say('marks are where patches were');
   await isWorkedByKeyboard(page, admin);
   await say('it is worked by keyboard');
   await fitsNarrowScreens(page, admin);

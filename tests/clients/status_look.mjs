@@ -112,3 +112,35 @@ export async function pictures(browser, admin, folder) {
     }
   }
 }
+
+const CASES = [
+  // document after, patch, marks, what is gone
+  [{ a: 1 }, [{ op: 'add', path: '/a', value: 1 }], { '/a': 'added' }, {}],
+  [{ a: 2 }, [{ op: 'replace', path: '/a', value: 2 }], { '/a': 'changed' }, {}],
+  [[1], [{ op: 'replace', path: '', value: [1] }], { '': 'changed' }, {}],
+  [{}, [{ op: 'remove', path: '/a~1b' }], {}, { '': ['a/b'] }],
+  // What a later operation moves keeps its mark.
+  [[9, 1, 5], [{ op: 'replace', path: '/1', value: 5 }, { op: 'add', path: '/0', value: 9 }], { '/0': 'added', '/2': 'changed' }, {}],
+  [[[{ s: 2 }]], [{ op: 'replace', path: '/0/1/s', value: 2 }, { op: 'remove', path: '/0/0' }], { '/0/0/s': 'changed' }, { '/0': ['0'] }],
+  [[3, 1, 2], [{ op: 'move', from: '/2', path: '/0' }], { '/0': 'moved' }, {}],
+  [[{ id: 3, v: 1 }, 0], [{ op: 'replace', path: '/1/v', value: 1 }, { op: 'move', from: '/1', path: '/0' }], { '/0': 'moved', '/0/v': 'changed' }, {}],
+  [[1, 1], [{ op: 'copy', from: '/0', path: '/-' }], { '/1': 'added' }, {}],
+  // What was added and removed again is nowhere; what lies in what was replaced is not known.
+  [{ b: 1 }, [{ op: 'add', path: '/a', value: 1 }, { op: 'remove', path: '/a' }], {}, { '': ['a'] }],
+  [{ a: 0 }, [{ op: 'replace', path: '/a/b', value: 1 }, { op: 'replace', path: '/a', value: 0 }], { '/a': 'changed' }, {}],
+];
+
+/** The places that a patch has touched are found, wherever later operations have moved them. */
+export async function marksAreRight(page) {
+  for (const [document, patch, marks, gone] of CASES) {
+    const found = await page.evaluate(async ([document, patch]) => {
+      const { marks } = await import('/patches.js');
+      const found = marks(document, patch);
+      return {
+        marks: Object.fromEntries([...found.marks].map(([pointer, { kind }]) => [pointer, kind])),
+        gone: Object.fromEntries([...found.gone].map(([pointer, all]) => [pointer, all.map(({ token }) => token)])),
+      };
+    }, [document, patch]);
+    assert.deepEqual(found, { marks, gone }, JSON.stringify(patch));
+  }
+}

@@ -75,13 +75,14 @@ function one(event, before) {
     h('p', { class: 'head' }, h('b', null, patch ? 'patch' : 'snapshot'),
       ' ', h('span', { class: 'id' }, aside('id '), `…-${event.id.slice(event.id.lastIndexOf('-') + 1)}`),
       ' ', moving(event.at, 'ago'),
-      h('span', { class: 'sizes' }, forms.map(([name, { bytes }]) => `${name} ${size(bytes)}`).join(', '),
-        `${forms.length ? ' of ' : ''}${size(event.document_bytes)}`)),
+      h('span', { class: 'sizes' }, forms.map(([name, { bytes }]) => `${name} ${size(bytes)}, `), `whole ${size(event.document_bytes)}`)),
     operations(event, patch, before));
 }
 
+const isFirst = (id) => id.endsWith('-1');
+
 function operations({ id, omitted }, patch, before) {
-  if (!patch) return h('p', { class: 'quiet' }, 'Sent as a whole: no patch would have been smaller.');
+  if (!patch) return h('p', { class: 'quiet' }, isFirst(id) ? 'The first document.' : 'Sent as a whole: no patch would have been smaller.');
   const ops = patch.data;
   if (!ops) return h('p', { class: 'quiet' }, LEFT_OUT[patch.omitted ?? omitted] ?? 'What it did is not shown.');
   const lines = ops.map((op, index) => operation(op, before(id, index)));

@@ -184,4 +184,5 @@ addEventListener('keydown', (event) => {
 
 follow(status);
 setInterval(tick, 1000);
+setInterval(() => setClock().catch(() => {}), 600_000);
 setClock().catch(() => {}).finally(plan);

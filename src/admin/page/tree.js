@@ -77,7 +77,8 @@ function node(token, value, pointer, depth, look) {
   const isOpen = look.opened.is(pointer, depth, keys.length);
   const touched = look.inside.get(pointer);
   const summary = h('summary', null, name, h('span', { class: 'quiet' }, words),
-    touched && h('span', { class: `within ${look.beat}` }, ` ${several(touched, 'change')} inside`), told);
+    !isOpen && h('span', { class: 'preview', dir: 'auto' }, preview(value)),
+    !isOpen && touched && h('span', { class: `within ${look.beat}` }, ` ${several(touched, 'change')} inside`), told);
   return h('li', attributes, h('details', {
     open: isOpen, ontoggle: ({ target }) => look.opened.set(pointer, target.open),
   }, summary, isOpen && h('ul', null, ...children(value, keys, pointer, depth, look))));
@@ -107,6 +108,17 @@ function notice({ kind, from, op }, look) {
   if (kind === 'moved') return h('span', { class: 'note' }, ' moved', aside(' here'), from !== undefined && [' from ', h('code', { dir: 'auto' }, from)]);
   const was = kind === 'changed' ? look.before(op) : undefined;
   return h('span', { class: 'note' }, ` ${kind}`, was !== undefined && [', was ', h('del', null, brief(was))]);
+}
+
+/** What a closed branch says of itself: its first plain values. */
+function preview(value) {
+  const parts = [];
+  for (const [name, inner] of Object.entries(Array.isArray(value) ? value.slice(0, 12) : value)) {
+    if (inner !== null && typeof inner === 'object') continue;
+    parts.push(Array.isArray(value) ? brief(inner, 24) : `${name}: ${brief(inner, 24)}`);
+    if (parts.join().length > 60) break;
+  }
+  return parts.length ? ` ${parts.join(', ')}` : '';
 }
 
 /** A value on one line, cut where it is long. */
