@@ -6,6 +6,7 @@ import { count, several } from './format.js';
 import { below } from './patches.js';
 
 const PART = 100; // children of one container that are shown at once
+const PREVIEW = 56; // characters that a closed branch says of itself
 const LONGEST = 4000; // characters of a text
 
 /** What somebody has opened in a tree. */
@@ -77,8 +78,8 @@ function node(token, value, pointer, depth, look) {
   const isOpen = look.opened.is(pointer, depth, keys.length);
   const touched = look.inside.get(pointer);
   const summary = h('summary', null, name, h('span', { class: 'quiet' }, words),
-    !isOpen && h('span', { class: 'preview', dir: 'auto' }, preview(value)),
-    !isOpen && touched && h('span', { class: `within ${look.beat}` }, ` ${several(touched, 'change')} inside`), told);
+    !isOpen && touched && h('span', { class: `within ${look.beat}` }, ` ${several(touched, 'change')} inside`),
+    told, !isOpen && h('span', { class: 'preview', dir: 'auto' }, preview(value)));
   return h('li', attributes, h('details', {
     open: isOpen, ontoggle: ({ target }) => look.opened.set(pointer, target.open),
   }, summary, isOpen && h('ul', null, ...children(value, keys, pointer, depth, look))));
@@ -116,9 +117,10 @@ function preview(value) {
   for (const [name, inner] of Object.entries(Array.isArray(value) ? value.slice(0, 12) : value)) {
     if (inner !== null && typeof inner === 'object') continue;
     parts.push(Array.isArray(value) ? brief(inner, 24) : `${name}: ${brief(inner, 24)}`);
-    if (parts.join().length > 60) break;
+    if (parts.join().length > PREVIEW) break;
   }
-  return parts.length ? ` ${parts.join(', ')}` : '';
+  const text = parts.join(', ');
+  return text.length > PREVIEW ? ` ${text.slice(0, PREVIEW)}…` : text && ` ${text}`;
 }
 
 /** A value on one line, cut where it is long. */
