@@ -8,12 +8,13 @@
 import { live } from '/pollcast.js';
 import { ConfigurationView } from './configuration.js';
 import { h, render } from './dom.js';
-import { moving, setClock, tick } from './format.js';
+import { at, setClock, tick } from './format.js';
 import { overview, verdict } from './overview.js';
 import { TopicView } from './topic.js';
 import { TopicsView } from './topics.js';
 import { upstreams } from './upstreams.js';
 
+const BLINK = 1200; // milliseconds without a stream that nobody needs to know of
 const $ = (id) => document.getElementById(id);
 const status = live('/api/status');
 let open = { name: '' }; // the view that keeps something while it is open, and its stream
@@ -73,6 +74,7 @@ function topic(id, feed, known) {
     return [feed?.path ?? 'Topic', h('h1', { dir: 'auto' }, feed?.path ?? 'Topic'), h('p', { class: 'quiet' }, 'Connecting…')];
   }
   view.learn(stream.document);
+  view.isGone = stream.state === 'ended';
   const of = known.feeds.find(({ path }) => path === stream.document.feed) ?? {};
   // What is known of a feed with parameters is not known of each of its topics.
   const own = of.parameters ? { path: of.path, upstream: of.upstream, parameters: true } : of;
@@ -118,15 +120,19 @@ function footer({ version, listeners }) {
 /** Says whether the page itself hears anything. */
 function connection() {
   const isLive = status.state === 'live';
-  lost = isLive ? undefined : (lost ?? new Date().toISOString());
+  if (isLive) lost = undefined;
+  else if (!lost) {
+    lost = new Date();
+    setTimeout(plan, BLINK);
+  }
   const words = { live: 'connected', connecting: 'connecting', offline: 'no connection', ended: 'ended' };
-  $('link').dataset.state = isLive ? 'live' : status.document ? 'lost' : 'connecting';
+  const isLost = !isLive && status.document !== undefined && Date.now() - lost >= BLINK;
+  $('link').dataset.state = isLive ? 'live' : isLost ? 'lost' : 'connecting';
   $('link-text').textContent = words[status.state] ?? status.state;
-  const isLost = !isLive && status.document !== undefined;
   document.documentElement.classList.toggle('lost', isLost);
   $('banner').hidden = !isLost;
   if (isLost) {
-    render($('banner'), h('b', null, 'This page hears nothing from pollcast'), ' since ', moving(lost, 'age'),
+    render($('banner'), h('b', null, 'This page hears nothing from pollcast'), ' since ', at(lost.toISOString()),
       '. What it shows is from then; it goes on by itself.');
   } else render($('banner'));
 }

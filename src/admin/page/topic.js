@@ -19,6 +19,7 @@ export class TopicView {
   memory = new Memory();
   beat = 0; // goes up with each event
   poked = '';
+  isGone = false; // nobody listens to it any more, so that it has ended
   #marked; // { event, document, found }
 
   constructor(onChange) {
@@ -59,6 +60,7 @@ export class TopicView {
     const notable = { ...feed, ...topic };
     return [
       this.#head(topic, feed),
+      this.isGone && h('p', { class: 'panel why failing' }, 'This topic is gone: nobody listens to it any more. This is what was known of it last.'),
       facts(notable),
       topic.quiet && h('p', { class: `panel why ${topic.quiet.reason}`, dir: 'auto' },
         h('b', null, 'Why nothing was sent lately: '), topic.quiet.text),
