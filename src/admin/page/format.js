@@ -70,9 +70,19 @@ export function moving(time, words, none = '–') {
     WORDS[words](Date.parse(time) - now()));
 }
 
-/** The time of day. */
+/** The time of day, of today; the date as well of another day. */
 export function at(time) {
-  return h('time', { datetime: time, title: exact.format(new Date(time)) }, clock.format(new Date(time)));
+  const date = new Date(time);
+  const isToday = Math.abs(date - now()) < 12 * 3600e3;
+  return h('time', { datetime: time, title: exact.format(date) }, (isToday ? clock : exact).format(date));
+}
+
+/** A sentence of the server's: what stands between backticks is code, times are those of here. */
+export function prose(text) {
+  return text.split(/(`[^`]+`|\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part) => {
+    if (part.startsWith('`')) return h('code', null, part.slice(1, -1));
+    return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(part) ? at(part) : part;
+  });
 }
 
 /** Lets every moving time go on. */

@@ -1,7 +1,7 @@
 // The first view: is all well, what was spared, and every feed, the worst first.
 
 import { aside, h, icon } from './dom.js';
-import { count, moving, several, size, span } from './format.js';
+import { count, moving, prose, several, size, span } from './format.js';
 
 /** From the worst to the best. */
 export const STATES = ['down', 'stale', 'live', 'paused'];
@@ -149,7 +149,7 @@ export function badge(state) {
 /** The one thing to know of a feed: what is wrong, or else why nothing was sent. */
 function remark(feed) {
   if (feed.reason && ['down', 'stale'].includes(feed.state)) return feed.reason;
-  if (feed.quiet) return feed.quiet.text;
+  if (feed.quiet) return prose(feed.quiet.text);
   return `${feed.parameters ? `${several(feed.topics, 'topic')} from` : 'from'} ${feed.upstream}`;
 }
 
@@ -164,7 +164,7 @@ export function plan(one, brief = false) {
   if (one.state === 'paused') return ['when somebody listens'];
   const often = interval != null && interval < 1000;
   const due = often ? `every ${span(interval)}` : moving(next, 'due', 'not planned');
-  return [due, why && h('span', { class: 'under' }, brief ? why.split(';')[0] : quoting(why))];
+  return [due, why && h('span', { class: 'under' }, brief ? prose(why.split(';')[0]) : prose(why))];
 }
 
 /** How many listen in each mode. */
@@ -173,6 +173,3 @@ export function modes(subscribers) {
   return names.map((mode) => h('span', { class: 'under', key: mode },
     names.length === 1 ? mode : `${count(subscribers[mode])} ${mode}`));
 }
-
-/** A sentence with what stands in it between backticks as code. */
-export const quoting = (text) => text.split('`').map((part, at) => (at % 2 ? h('code', null, part) : part));

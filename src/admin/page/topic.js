@@ -3,7 +3,7 @@
 
 import { events, polls } from './changes.js';
 import { h } from './dom.js';
-import { at, count, moving, several, size } from './format.js';
+import { at, count, moving, prose, several, size } from './format.js';
 import { age, badge, modes, plan } from './overview.js';
 import { marks, Memory } from './patches.js';
 import { Opened, tree } from './tree.js';
@@ -63,7 +63,7 @@ export class TopicView {
       this.isGone && h('p', { class: 'panel why failing' }, 'This topic is gone: nobody listens to it any more. This is what was known of it last.'),
       facts(notable),
       topic.quiet && h('p', { class: `panel why ${topic.quiet.reason}`, dir: 'auto' },
-        h('b', null, 'Why nothing was sent lately: '), topic.quiet.text),
+        h('b', null, 'Why nothing was sent lately: '), ...prose(topic.quiet.text)),
       h('div', { class: 'columns' },
         h('div', { class: 'column' }, this.#document(topic), listen(topic, status)),
         h('div', { class: 'column' }, polls(topic.polls), findings(notable),

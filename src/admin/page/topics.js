@@ -1,7 +1,7 @@
 // A feed with parameters: its topics, a page at a time.
 
 import { h } from './dom.js';
-import { count, moving, several, size } from './format.js';
+import { count, moving, prose, several, size } from './format.js';
 import { age, badge, cell, filterBox, plan, table } from './overview.js';
 
 const LIMIT = 50;
@@ -66,7 +66,7 @@ export class TopicsView {
         h('h1', { dir: 'auto' }, feed.path),
         h('p', null, badge(feed.state), h('span', { class: 'quiet' },
           ` the worst of ${several(feed.topics, 'topic')}, of at most ${count(feed.max_topics)}, from ${feed.upstream}`)),
-        feed.quiet && h('p', { class: 'quiet', dir: 'auto' }, feed.quiet.text)),
+        feed.quiet && h('p', { class: 'quiet', dir: 'auto' }, ...prose(feed.quiet.text))),
       h('section', { class: 'panel feeds', 'aria-labelledby': 'topics-title' },
         h('div', { class: 'bar' },
           h('h2', { id: 'topics-title' }, 'Topics ', h('small', null, count(feed.topics))),
