@@ -43,7 +43,7 @@ pub use identity::Identity;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{FeedMetrics, Metrics};
-pub use report::{Lessons, Newest, Report};
+pub use report::{Glance, Lessons, Newest, Recent, Report};
 pub use subscription::{Due, Subscription, Then};
 pub use target::Target;
 pub use topic::{Topic, Warmth};
