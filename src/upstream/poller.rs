@@ -175,7 +175,8 @@ impl Poller {
             .inquiry
             .ask(&feed, pass, is_conditional, &self.metrics)
             .await;
-        if answered.is_whole() {
+        let (at, is_whole) = (answered.at, answered.is_whole());
+        if is_whole {
             self.schedule.was_whole(started);
         }
         let hints = answered.hints;
@@ -188,7 +189,6 @@ impl Poller {
             .inquiry
             .read(answered.outcome, wanted, &self.metrics)
             .await;
-        let now = self.clock.now();
         let label = match &outcome {
             Ok((label, _)) => *label,
             Err(failure) => failure.label(),
@@ -198,10 +198,10 @@ impl Poller {
             Ok((_, change)) => change,
             Err(failure) => {
                 self.remember(started, body_bytes, failed(label, &failure));
-                return self.failed(&failure, hints, now);
+                return self.failed(&failure, hints, self.clock.now());
             }
         };
-        if self.topic.succeeded(now) {
+        if self.topic.succeeded(at) {
             self.log_state();
         }
         let changed = change.is_some();
@@ -216,6 +216,7 @@ impl Poller {
             outcome = Outcome::Changed(id.sequence);
         }
         self.remember(started, body_bytes, outcome);
+        self.topic.served(is_whole);
         // Only what shares a budget has to ask for its part of it.
         let seat = self
             .seat

@@ -8,7 +8,6 @@ use super::Topic;
 use crate::config::Idle;
 use crate::core::event::Mode;
 use crate::core::id::EventId;
-use crate::core::trail::Trail;
 use crate::hub::report::{Glance, Recent, Report};
 
 impl Topic {
