@@ -24,3 +24,4 @@ mod nginx;
 mod prometheus;
 mod readme;
 mod recorded_polls;
+mod status_page;
