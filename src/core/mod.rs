@@ -21,6 +21,6 @@ pub mod noise;
 pub mod quiet;
 pub mod schedule;
 pub mod sse;
-pub mod trail;
 #[cfg(test)]
 mod tests;
+pub mod trail;

@@ -1,7 +1,9 @@
 //! What polling counts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::core::change::Change;
@@ -84,6 +86,22 @@ impl Metrics {
                 &["feed"],
             ),
         }
+    }
+
+    /// Polls so far, by feed, whatever came of them.
+    #[expect(clippy::cast_sign_loss, reason = "a counter is never below zero")]
+    pub fn polls(&self) -> HashMap<String, u64> {
+        let mut polls = HashMap::new();
+        for family in self.polls.collect() {
+            for sample in family.get_metric() {
+                let mut labels = sample.get_label().iter();
+                if let Some(feed) = labels.find(|label| label.name() == "feed") {
+                    let number = polls.entry(feed.value().to_owned()).or_default();
+                    *number += sample.get_counter().get_value() as u64;
+                }
+            }
+        }
+        polls
     }
 
     /// The metrics of one feed.

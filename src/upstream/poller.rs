@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::config::{Feed, Idle};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
-use crate::core::trail::{self, Outcome};
 use crate::core::schedule::{Cadence, Hints, Hold, Member, Next, Polled, Schedule, Why, poked};
+use crate::core::trail::{self, Outcome};
 use crate::hub::{Audience, Topic};
 
 /// Polls one topic for as long as somebody listens.
