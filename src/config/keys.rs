@@ -289,7 +289,7 @@ mod tests {
                 "'/{${TOKEN}'",
             ] {
                 let told = match Config::parse(&full_with(&key, odd), &Fixed) {
-                    Ok((_, warnings)) => format!("{warnings:?}"),
+                    Ok((config, warnings)) => format!("{warnings:?} {}", config.shown()),
                     Err(problems) => problems.to_string(),
                 };
                 assert!(!told.contains("s3cret"), "{key}:\n{told}");

@@ -17,6 +17,7 @@
 //! | `secret` | a text that is never shown |
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
+//! | `shown` | the whole of it for an operator's eyes, secrets hidden |
 
 mod addresses;
 mod credentials;
@@ -51,6 +52,7 @@ mod secret;
 mod section;
 mod servers;
 mod sheet;
+mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -102,6 +104,16 @@ pub struct Config {
     pub feeds: Vec<Arc<Feed>>,
     /// Where everything else goes, longest path first; paths are distinct.
     pub routes: Vec<Arc<Route>>,
+    /// All of it, for [`Config::shown`].
+    shown: serde_json::Value,
+}
+
+impl Config {
+    /// The configuration in force as it may be shown: the file's own structure, every default
+    /// filled in, secrets `***`, and references such as `${TOKEN}` as they were written.
+    pub fn shown(&self) -> &serde_json::Value {
+        &self.shown
+    }
 }
 
 /// The public listeners.

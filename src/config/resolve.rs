@@ -16,6 +16,7 @@ use super::limits;
 use super::listen::{clash, listeners};
 use super::section::Section;
 use super::sheet::{Node, Sheet};
+use super::shown::shown;
 use super::upstream::Upstreams;
 use super::{Admin, Config, Listener, Route, Server};
 
@@ -49,6 +50,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         upstreams: upstreams.all(),
         feeds,
         routes,
+        shown: shown(value),
     }
 }
 

@@ -1,86 +1,24 @@
 //! What a request to a feed's path asks for.
 
-use http::header::{ACCEPT, ACCEPT_ENCODING};
-use http::{HeaderMap, HeaderName, Method};
+use http::Method;
 use pingora::http::RequestHeader;
 
 use super::preconditions::bare_id;
 use crate::config::Feed;
+use crate::core::accept;
 use crate::core::event::Mode;
-use crate::core::sse::Coding;
 
 /// The header of WHATWG HTML section 9.2.4 by which EventSource resumes.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Whether the client asks for events: it *names* their type, with a weight above 0 and not below
-/// that of a named `application/json` (RFC 9110 section 12.5.1). Wildcards ask for nothing, so
-/// that clients which never heard of events keep getting JSON. A feed that polls with the body of
+/// Whether the client asks for events, as [`accept::names_events`] has it. A feed that polls with the body of
 /// its clients is subscribed to by POST, and by that alone: without a body there is nothing to ask.
 pub fn is_subscription(feed: &Feed, request: &RequestHeader) -> bool {
     let ours = match feed.takes_body() {
         true => request.method == Method::POST,
         false => matches!(request.method, Method::GET | Method::HEAD),
     };
-    ours && accepts_events(&request.headers)
-}
-
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let named = |wanted: &str| {
-        list(headers, &ACCEPT)
-            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
-            .map(|(_, weight)| weight)
-            .reduce(f32::max)
-    };
-    let events = named("text/event-stream").unwrap_or(0.0);
-    events > 0.0 && events >= named("application/json").unwrap_or(0.0)
-}
-
-/// The members of a list with their weights (RFC 9110 section 12.4.2).
-fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, f32)> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(weighted)
-}
-
-/// What is named and its weight; `None` where the weight is unreadable.
-fn weighted(text: &str) -> Option<(&str, f32)> {
-    let mut parts = text.split(';').map(str::trim);
-    let name = parts.next()?;
-    for part in parts {
-        if let Some((key, value)) = part.split_once('=')
-            && key.trim().eq_ignore_ascii_case("q")
-        {
-            let weight: f32 = value.trim().parse().ok()?;
-            return (0.0..=1.0).contains(&weight).then_some((name, weight));
-        }
-    }
-    Some((name, 1.0))
-}
-
-/// The best content coding for an event stream that the client takes (RFC 9110 section 12.5.3).
-/// Without the header nothing is compressed: clients that never heard of it may not expect it.
-pub fn coding(headers: &HeaderMap) -> Coding {
-    let weight = |wanted: &[&str]| {
-        list(headers, &ACCEPT_ENCODING)
-            .filter(|(name, _)| {
-                wanted
-                    .iter()
-                    .any(|wanted| name.eq_ignore_ascii_case(wanted))
-            })
-            .map(|(_, weight)| weight)
-            .reduce(f32::max)
-    };
-    let any = weight(&["*"]);
-    let gzip = weight(&["gzip", "x-gzip"]).or(any).unwrap_or(0.0);
-    // Whoever lists codings takes plain bytes too, but likes them less.
-    let plain = weight(&["identity"]).unwrap_or(0.0);
-    match gzip > 0.0 && gzip >= plain {
-        true => Coding::Gzip,
-        false => Coding::Identity,
-    }
+    ours && accept::names_events(&request.headers)
 }
 
 /// How a client wants to be served.
@@ -140,66 +78,6 @@ impl Wishes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asks(accept: &[&str]) -> bool {
-        let mut headers = HeaderMap::new();
-        for value in accept {
-            headers.append(ACCEPT, value.parse().unwrap());
-        }
-        accepts_events(&headers)
-    }
-
-    #[test]
-    fn only_clients_that_name_the_type_subscribe() {
-        assert!(asks(&["text/event-stream"]));
-        assert!(asks(&["Text/Event-Stream; charset=utf-8"]));
-        assert!(asks(&["application/json, text/event-stream"]));
-        assert!(asks(&["application/json;q=0.5", "text/event-stream;q=0.5"]));
-        assert!(asks(&["text/event-stream;q=0.1, */*"]));
-    }
-
-    #[test]
-    fn everybody_else_keeps_getting_json() {
-        assert!(!asks(&[]));
-        assert!(!asks(&["*/*"]));
-        assert!(!asks(&["text/*"]));
-        assert!(!asks(&["application/json, text/plain, */*"]));
-        assert!(!asks(&["text/event-stream;q=0"]));
-        assert!(!asks(&["text/event-stream;q=0.4, application/json;q=0.5"]));
-        assert!(!asks(&["text/event-stream;q=high"]));
-        assert!(!asks(&["text/event-stream;q=7"]));
-    }
-
-    #[test]
-    fn whoever_takes_gzip_gets_it() {
-        let coding = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(ACCEPT_ENCODING, value.parse().unwrap());
-            }
-            coding(&headers)
-        };
-        for accepted in [
-            &["gzip, deflate, br, zstd"][..],
-            &["br", "x-gzip;q=0.1"],
-            &["*"],
-            &["GZIP;q=0.5, identity;q=0.5"],
-            &["identity;q=0, *;q=0.2"],
-        ] {
-            assert_eq!(coding(accepted), Coding::Gzip, "{accepted:?}");
-        }
-        for refused in [
-            &[][..],
-            &[""],
-            &["br, zstd"],
-            &["identity"],
-            &["gzip;q=0, *"],
-            &["gzip;q=0.4, identity;q=0.5"],
-            &["gzip;q=much"],
-        ] {
-            assert_eq!(coding(refused), Coding::Identity, "{refused:?}");
-        }
-    }
 
     #[test]
     fn the_header_wins_over_the_query() {

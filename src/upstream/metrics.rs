@@ -1,11 +1,13 @@
 //! What polling counts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::core::change::Change;
-use crate::core::event::Mode;
+use crate::core::event::{Mode, Modes};
 use crate::metrics::Registry;
 
 /// What changes are encoded in on demand.
@@ -20,6 +22,8 @@ pub struct Metrics {
     body_bytes: IntCounterVec,
     encoded_bytes: IntCounterVec,
     document_bytes: IntCounterVec,
+    diff: HistogramVec,
+    fallbacks: IntCounterVec,
     noise_bytes: IntCounterVec,
     noise_places: IntGaugeVec,
 }
@@ -59,6 +63,17 @@ impl Metrics {
                 "Bytes of the documents that changes led to.",
                 &["feed"],
             ),
+            diff: registry.seconds(
+                "diff_duration_seconds",
+                "Time to read an answer that has a body, to compare it and to encode what changed.",
+                &["feed"],
+            ),
+            fallbacks: registry.counters(
+                "snapshot_fallbacks_total",
+                "Changes that somebody wanted in this form and that became a snapshot, as the form \
+                 was no smaller or cannot say them.",
+                &["feed", "form"],
+            ),
             noise_bytes: registry.counters(
                 "noise_bytes_total",
                 "Bytes of events, about, that were spent on places whose value changes at every \
@@ -73,6 +88,22 @@ impl Metrics {
         }
     }
 
+    /// Polls so far, by feed, whatever came of them.
+    #[expect(clippy::cast_sign_loss, reason = "a counter is never below zero")]
+    pub fn polls(&self) -> HashMap<String, u64> {
+        let mut polls = HashMap::new();
+        for family in self.polls.collect() {
+            for sample in family.get_metric() {
+                let mut labels = sample.get_label().iter();
+                if let Some(feed) = labels.find(|label| label.name() == "feed") {
+                    let number = polls.entry(feed.value().to_owned()).or_default();
+                    *number += sample.get_counter().get_value() as u64;
+                }
+            }
+        }
+        polls
+    }
+
     /// The metrics of one feed.
     pub fn feed(&self, path: &str) -> PollMetrics {
         PollMetrics {
@@ -85,6 +116,8 @@ impl Metrics {
             encoded_bytes: FORMS
                 .map(|form| self.encoded_bytes.with_label_values(&[path, form.name()])),
             document_bytes: self.document_bytes.with_label_values(&[path]),
+            diff: self.diff.with_label_values(&[path]),
+            fallbacks: FORMS.map(|form| self.fallbacks.with_label_values(&[path, form.name()])),
             noise_bytes: self.noise_bytes.with_label_values(&[path]),
             noise_places: self.noise_places.with_label_values(&[path]),
             places: 0,
@@ -105,6 +138,9 @@ pub struct PollMetrics {
     /// As in [`FORMS`].
     encoded_bytes: [IntCounter; FORMS.len()],
     document_bytes: IntCounter,
+    diff: Histogram,
+    /// As in [`FORMS`].
+    fallbacks: [IntCounter; FORMS.len()],
     noise_bytes: IntCounter,
     noise_places: IntGauge,
     /// What this one adds to the gauge.
@@ -137,6 +173,19 @@ impl PollMetrics {
 
     pub(super) fn received(&self, bytes: usize) {
         self.body_bytes.inc_by(bytes as u64);
+    }
+
+    pub(super) fn read(&self, took: Duration) {
+        self.diff.observe(took.as_secs_f64());
+    }
+
+    /// A document followed another, and these forms of the change were wanted.
+    pub(super) fn fell_back(&self, wanted: Modes, change: &Change) {
+        for (counter, form) in self.fallbacks.iter().zip(FORMS) {
+            if wanted.contains(form) && change.size(form).is_none() {
+                counter.inc();
+            }
+        }
     }
 
     pub(super) fn noise(&mut self, places: usize, bytes: u64) {

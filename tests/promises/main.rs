@@ -36,6 +36,7 @@ mod schedule;
 mod select;
 mod shutdown;
 mod slow_subscriber;
+mod status;
 mod streaming;
 mod tail;
 mod tls;

@@ -1,8 +1,10 @@
 //! One live document: its log, its health, and who waits for it.
 //!
-//! `told` is what its poller and the backplane say, `asked` what subscribers want of it.
+//! `told` is what its poller and the backplane say, `asked` what subscribers want of it, `seen` what
+//! those learn who look from outside.
 
 mod asked;
+mod seen;
 mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +17,8 @@ use super::demand::Audience;
 use super::followers::Followers;
 use super::identity::Identity;
 use super::metrics::{FeedMetrics, Shares};
-use super::report::{Lessons, Report};
+use super::report::Lessons;
+use super::spared::Spared;
 use crate::config::{Feed, Idle};
 use crate::core::cursor::Notice;
 use crate::core::event::{State, Timestamp};
@@ -23,6 +26,7 @@ use crate::core::health::{Denial, Health};
 use crate::core::log::Log;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
+use crate::core::trail::Trail;
 
 /// One topic. Its poller tells it what polls brought; subscriptions read it.
 #[derive(Debug)]
@@ -59,9 +63,11 @@ struct Inner {
     /// When the poll succeeded that brought the newest change.
     changed: Option<Timestamp>,
     lessons: Lessons,
+    spared: Spared,
     shares: Shares,
     /// The next poll, once it is known.
     next: Option<Next>,
+    trail: Trail,
 }
 
 /// What a new subscriber finds.
@@ -100,8 +106,10 @@ impl Topic {
             draining: false,
             changed: None,
             lessons: Lessons::default(),
+            spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
             next: None,
+            trail: Trail::default(),
         };
         inner.renew_notice();
         Arc::new(Self {
@@ -201,28 +209,13 @@ impl Topic {
         self.lock().health.down_at()
     }
 
-    /// What is known of it now.
-    pub fn report(&self) -> Report {
-        let audience = *self.audience.borrow();
-        let inner = self.lock();
-        Report {
-            health: inner.health.clone(),
-            is_paused: !inner.warm,
-            audience,
-            last_event_id: inner.log.newest_id(),
-            events: inner.log.held().0,
-            lessons: inner.lessons.clone(),
-            next: inner.next,
-        }
-    }
-
     fn update(&self, change: impl FnOnce(&mut Health) -> bool) -> bool {
         let mut inner = self.lock();
         let ended = inner.health.ended();
         let changed = change(&mut inner.health);
         let state = inner.health.state();
         let is_news = inner.renew_notice() || inner.health.ended() != ended;
-        let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
+        let last_success = inner.health.last_success();
         inner.shares.state(state, last_success);
         drop(inner);
         // Most polls change nothing, and nobody is woken for them.
