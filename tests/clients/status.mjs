@@ -99,8 +99,11 @@ async function go(page, path) {
   }, path);
 }
 
-const states = (page) => page.$$eval('.feeds tbody tr', (rows) => Object.fromEntries(rows.map((row) =>
-  [row.querySelector('th a').textContent, row.querySelector('.state').textContent])));
+/** The state of each feed that the page shows, by path. */
+function states(page) {
+  return page.$$eval('.feeds tbody tr', (rows) => Object.fromEntries(rows.map((row) =>
+    [row.querySelector('th a').textContent, row.querySelector('.state').textContent])));
+}
 
 async function showsEveryState(page) {
   // Two failures in a row make a feed stale that has a document, and it must have had one.
@@ -136,21 +139,27 @@ async function followsStates(page) {
 }
 
 /** The document that an open tree shows, read back from its elements. */
-const shown = (page) => page.$eval('.tree > li', function read(item) {
-  const list = item.querySelector(':scope > details > ul');
-  if (!item.querySelector(':scope > details')) {
-    return JSON.parse(item.querySelector(':scope > .string, :scope > .literal').textContent);
-  }
-  const children = [...(list?.children ?? [])].filter((child) => child.dataset.pointer !== undefined);
-  const name = (child) => child.querySelector(':scope > .key, :scope > details > summary > .key').textContent;
-  const isArray = item.querySelector(':scope > details > summary > .quiet').textContent.startsWith('[');
-  if (isArray) return children.map(read);
-  const made = {};
-  for (const child of children) {
-    Object.defineProperty(made, name(child), { value: read(child), enumerable: true, configurable: true });
-  }
-  return made;
-}).catch(() => undefined);
+async function shown(page) {
+  const text = await page.$eval('.tree > li', read).catch(() => 'null'); // the tree may just change
+  return JSON.parse(text);
+}
+
+/** Runs in the page. */
+function read(item) {
+  const read = (item) => {
+    const branch = item.querySelector(':scope > details');
+    if (!branch) return JSON.parse(item.querySelector(':scope > .string, :scope > .literal').textContent);
+    const children = [...branch.querySelectorAll(':scope > ul > [data-pointer]')];
+    if (branch.querySelector('summary > .quiet').textContent.startsWith('[')) return children.map(read);
+    const made = {};
+    for (const child of children) {
+      const name = child.querySelector(':scope > .key, :scope > details > summary > .key').textContent;
+      Object.defineProperty(made, name, { value: read(child), enumerable: true });
+    }
+    return made;
+  };
+  return JSON.stringify(read(item));
+}
 
 async function followsADocument(page) {
   await go(page, `/?feed=${encodeURIComponent('/orders')}`);

@@ -56,7 +56,8 @@ fn configuration(upstream: &str, public: SocketAddr, admin: SocketAddr) -> Strin
 
 fn pollcast(file: &Path, admin: SocketAddr) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pollcast"));
-    Process::server(command.args(["run", "-c"]).arg(file), admin)
+    command.args(["run", "-c"]).arg(file).env("RUST_LOG", "error");
+    Process::server(&mut command, admin)
 }
 
 #[test]
