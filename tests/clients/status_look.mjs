@@ -25,7 +25,7 @@ async function settled(page) {
 }
 
 /** Every view, in light and dark, by axe's rules for WCAG 2.2 AA. */
-export async function isAccessible(browser, admin) {
+export async function isAccessible(browser, admin, say) {
   for (const colorScheme of ['light', 'dark']) {
     const page = await browser.newPage({ colorScheme, reducedMotion: 'reduce', viewport: { width: 1280, height: 900 } });
     for (const [name, path] of Object.entries(VIEWS)) {
@@ -39,6 +39,7 @@ export async function isAccessible(browser, admin) {
       const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
       const told = serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
       assert.deepEqual(told, [], `${name}, ${colorScheme}`);
+      await say(`${name}, ${colorScheme}`);
     }
     await page.close();
   }
@@ -98,7 +99,7 @@ export async function fitsNarrowScreens(page, admin) {
 }
 
 /** A picture of every view, on a desk and a phone, light and dark. */
-export async function pictures(browser, admin, folder) {
+export async function pictures(browser, admin, folder, say) {
   for (const [device, viewport] of [['desk', { width: 1280, height: 900 }], ['phone', { width: 390, height: 844 }]]) {
     for (const colorScheme of ['light', 'dark']) {
       const page = await browser.newPage({ viewport, colorScheme });
@@ -107,6 +108,7 @@ export async function pictures(browser, admin, folder) {
         await settled(page);
         await page.waitForTimeout(1500);
         await page.screenshot({ path: `${folder}/status-${name}-${device}-${colorScheme}.png`, fullPage: true });
+        await say(name);
       }
       await page.close();
     }

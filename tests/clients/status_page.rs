@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::foreign::{Lines, Process, free_port, node, program};
 use crate::support::upstream::{Reply, Request, Upstream};
@@ -14,9 +15,10 @@ use crate::support::upstream::{Reply, Request, Upstream};
 const SCREENSHOTS: &str = "POLLCAST_SCREENSHOTS";
 
 /// An upstream that answers each path as it was told by `POST /become/PATH`, whose body is the next
-/// answer; an empty one is a failure.
+/// answer; an empty one is a failure, and `#poll#` in it is the number of the request.
 fn upstream() -> Upstream {
     let answers: Mutex<HashMap<String, String>> = Mutex::default();
+    let polls = AtomicU64::new(0);
     Upstream::start(move |request: &Request| {
         let path = request.target.split('?').next().unwrap_or_default();
         let mut answers = answers.lock().expect("nobody panics with it");
@@ -26,7 +28,10 @@ fn upstream() -> Upstream {
             return Reply::empty(204);
         }
         match answers.get(path) {
-            Some(answer) if !answer.is_empty() => Reply::json(answer.clone()),
+            Some(answer) if !answer.is_empty() => {
+                let poll = polls.fetch_add(1, Ordering::SeqCst).to_string();
+                Reply::json(answer.replace("#poll#", &poll))
+            }
             Some(_) => Reply::status(503, "{}"),
             None => Reply::json(format!("{{\"path\":\"{path}\"}}")),
         }
@@ -56,7 +61,10 @@ fn configuration(upstream: &str, public: SocketAddr, admin: SocketAddr) -> Strin
 
 fn pollcast(file: &Path, admin: SocketAddr) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pollcast"));
-    command.args(["run", "-c"]).arg(file).env("RUST_LOG", "error");
+    command
+        .args(["run", "-c"])
+        .arg(file)
+        .env("RUST_LOG", "error");
     Process::server(&mut command, admin)
 }
 
@@ -84,6 +92,7 @@ fn the_status_page_shows_what_pollcast_knows() {
     while said.last().is_none_or(|line| line != "all seen") {
         let line = seen.next();
         let line = line.unwrap_or_else(|| panic!("the page fails its visitor after {said:?}"));
+        println!("{line}");
         match line.as_str() {
             "stop" => {
                 running.terminate();

@@ -67,7 +67,13 @@ function topics(feed) {
 }
 
 function topic(id, feed, known) {
-  keep(`topic ${id}`, () => ({ view: new TopicView(plan), stream: follow(live(`/api/topic?id=${encodeURIComponent(id)}`)) }));
+  // After a restart a feed has another topic, in which the same branches are open.
+  const opened = feed && open.path === feed.path ? open.view.opened : undefined;
+  keep(`topic ${id}`, () => ({
+    path: feed?.path,
+    view: new TopicView(plan, opened),
+    stream: follow(live(`/api/topic?id=${encodeURIComponent(id)}`)),
+  }));
   const { stream, view } = open;
   if (!stream.document) {
     if (stream.state === 'ended') return missing('This topic is gone');

@@ -22,9 +22,9 @@ export class TopicView {
   isGone = false; // nobody listens to it any more, so that it has ended
   #marked; // { event, document, found }
 
-  constructor(onChange) {
+  constructor(onChange, opened = new Opened(onChange)) {
     this.onChange = onChange;
-    this.opened = new Opened(onChange);
+    this.opened = opened;
   }
 
   /** Takes a new state of the topic. */
