@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
 use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
 use crate::config::{Config, Feed, Listener};
@@ -49,6 +50,8 @@ pub struct Server {
     config: Config,
     public: Vec<Entrance>,
     admin: Entrance,
+    /// Where the configuration was read from, to be told.
+    file: Option<PathBuf>,
 }
 
 /// Why a process cannot start.
@@ -108,7 +111,13 @@ impl Server {
             config,
             public,
             admin,
+            file: None,
         })
+    }
+
+    /// The same, with the file that its configuration was read from.
+    pub fn read_from(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
     }
 
     /// What it will do.
@@ -156,10 +165,12 @@ impl Server {
         L: FnMut() -> F,
         F: Future<Output = ()>,
     {
+        let listeners = self.origins().collect();
         let Self {
             config,
             public,
             admin,
+            file,
         } = self;
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
@@ -167,7 +178,15 @@ impl Server {
         let peers = Arc::new(Peers::start(&config, &registry)?);
         let tracer = Tracer::start(config.traces.as_ref())?;
         let gates = Arc::new(Gates::new(clock, &registry));
-        let hub = start_polling(&config, &registry, (&peers, &gates), clock, &tracer)?;
+        let polls = upstream::Metrics::new(&registry);
+        let hub = start_polling(
+            &config,
+            &registry,
+            &polls,
+            (&peers, &gates),
+            clock,
+            &tracer,
+        )?;
         let metrics = gateway::Metrics::new(&registry);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());
@@ -189,14 +208,19 @@ impl Server {
             rate: accepts.map(|number| Arc::new(Rate::per_second(number))),
             ..rules.clone()
         };
-        let admin_app = Arc::new(Admin::new(
+        let admin_app = Admin::new(admin::Sources {
             registry,
-            Arc::clone(&hub),
+            hub: Arc::clone(&hub),
             peers,
             gates,
+            polls,
             clock,
-            draining.subscribe(),
-        ));
+            listeners,
+            config: config.shown().clone(),
+            file,
+            draining: draining.subscribe(),
+            unfinished: rules.unfinished.clone(),
+        });
         let mut listeners = JoinSet::new();
         for entrance in public {
             let (proxy, rules) = (Arc::clone(&proxy), public_rules.clone());
@@ -272,6 +296,7 @@ fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> 
 fn start_polling(
     config: &Config,
     registry: &Registry,
+    polls: &upstream::Metrics,
     (peers, gates): (&Peers, &Gates),
     clock: Clock,
     tracer: &Tracer,
@@ -288,7 +313,7 @@ fn start_polling(
     }
     let clients = Arc::new(clients);
     let backplane: Arc<dyn Backplane> = Arc::new(Memory);
-    let metrics = upstream::Metrics::new(registry);
+    let metrics = polls.clone();
     let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
     let make = move |topic: &Arc<Topic>| {
         let feed = topic.feed();

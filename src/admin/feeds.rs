@@ -14,7 +14,7 @@ use crate::core::event::{Mode, Timestamp};
 use crate::core::health::Health;
 use crate::core::noise::Finding;
 use crate::core::schedule::Next;
-use crate::hub::{Hub, Report, Topic};
+use crate::hub::{Audience, Hub, Lessons, Report, Topic};
 
 /// The state of a feed that is not polled, which is no trouble.
 const PAUSED: &str = "paused";
@@ -35,10 +35,7 @@ pub(super) fn list(hub: &Hub, now: Timestamp) -> String {
             Some(_) => Some(Entry::Many(FeedOfMany::new(feed, topics, now))),
         })
         .collect();
-    let mut text =
-        serde_json::to_string(&entries).expect("invariant: names and numbers can be written");
-    text.push('\n');
-    text
+    super::json(&entries)
 }
 
 #[derive(Serialize)]
@@ -80,12 +77,22 @@ struct OneOfMany<'t> {
 }
 
 /// When it is polled next.
-#[derive(Serialize)]
-struct Plan {
+#[derive(Default, Serialize)]
+pub(super) struct Plan {
     next_poll: Option<String>,
     interval_ms: Option<u64>,
     why: Option<&'static str>,
     why_text: Option<String>,
+}
+
+impl Plan {
+    /// Then, for different reasons.
+    pub(super) fn at(next: Option<Timestamp>) -> Self {
+        Self {
+            next_poll: next.map(|at| at.to_string()),
+            ..Self::default()
+        }
+    }
 }
 
 impl From<Option<Next>> for Plan {
@@ -144,7 +151,7 @@ impl<'t> OneOfMany<'t> {
     }
 }
 
-fn state(report: &Report) -> &'static str {
+pub(super) fn state(report: &Report) -> &'static str {
     match report.is_paused {
         true => PAUSED,
         false => report.health.state().name(),
@@ -171,7 +178,7 @@ struct Feed<'t> {
 }
 
 #[derive(Serialize)]
-struct Subscribers {
+pub(super) struct Subscribers {
     total: usize,
     patch: usize,
     merge: usize,
@@ -179,17 +186,57 @@ struct Subscribers {
     snapshot: usize,
 }
 
+impl Subscribers {
+    /// How many they are.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Those of all these audiences together.
+    pub(super) fn of<'a>(audiences: impl Iterator<Item = &'a Audience> + Clone) -> Self {
+        let listening = |mode| {
+            let audiences = audiences.clone();
+            audiences.map(|it| it.in_mode(mode).listening).sum()
+        };
+        Self {
+            total: audiences.clone().map(Audience::listening).sum(),
+            patch: listening(Mode::Patch),
+            merge: listening(Mode::Merge),
+            items: listening(Mode::Items),
+            snapshot: listening(Mode::Snapshot),
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct Key {
+pub(super) struct Key {
     place: String,
     key: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Noise {
+pub(super) struct Noise {
     place: String,
     ignore: String,
     bytes: u64,
+}
+
+/// What documents taught, for people.
+pub(super) fn taught(feed: &config::Feed, lessons: Lessons) -> (Vec<Key>, Vec<Noise>) {
+    let remedy = lessons.remedy(feed);
+    let key = |found: InferredKey| Key {
+        place: found.place,
+        key: found.key,
+    };
+    let noise = |finding: Finding| Noise {
+        place: finding.place.to_string(),
+        ignore: remedy.clone(),
+        bytes: finding.bytes,
+    };
+    (
+        lessons.keys.into_iter().map(key).collect(),
+        lessons.noise.into_iter().map(noise).collect(),
+    )
 }
 
 impl<'t> Feed<'t> {
@@ -206,17 +253,8 @@ impl<'t> Feed<'t> {
             next,
             ..
         } = report;
-        let remedy = lessons.remedy(feed);
-        let key = |found: InferredKey| Key {
-            place: found.place,
-            key: found.key,
-        };
-        let noise = |finding: Finding| Noise {
-            place: finding.place.to_string(),
-            ignore: remedy.clone(),
-            bytes: finding.bytes,
-        };
-        let listening = |mode| audience.in_mode(mode).listening;
+        let document_bytes = lessons.document_bytes;
+        let (keys, noise) = taught(feed, lessons);
         Self {
             path: &feed.path,
             upstream: &feed.upstream.name,
@@ -225,18 +263,12 @@ impl<'t> Feed<'t> {
             last_success: health.last_success().map(|at| at.to_string()),
             age_ms: age(&health, now),
             reason: health.reason().map(str::to_owned),
-            subscribers: Subscribers {
-                total: audience.listening(),
-                patch: listening(Mode::Patch),
-                merge: listening(Mode::Merge),
-                items: listening(Mode::Items),
-                snapshot: listening(Mode::Snapshot),
-            },
+            subscribers: Subscribers::of([audience].iter()),
             last_event_id: last_event_id.map(|id| id.to_string()),
-            document_bytes: lessons.document_bytes,
+            document_bytes,
             events,
-            keys: lessons.keys.into_iter().map(key).collect(),
-            noise: lessons.noise.into_iter().map(noise).collect(),
+            keys,
+            noise,
             plan: next.into(),
         }
     }

@@ -1,152 +1,313 @@
-//! The private listener: metrics, health, what is known of the feeds.
+//! The private listener: metrics, health, what is known of the feeds, and a page that shows it.
 //!
 //! Promises that readiness says whether this process serves, and nothing about any upstream: a
 //! broken upstream must not take pollcast out of a load balancer together with its last good
-//! documents.
+//! documents. Promises that looking changes nothing: it causes no poll and encodes no event.
+//!
+//! | room | what it owns |
+//! |---|---|
+//! | `answer`, `stream` | how whole answers are sent, and those that go on |
+//! | `live` | documents that somebody watches: made anew, diffed, kept for a while |
+//! | `view` | where everything is looked up |
+//! | `status`, `topics`, `topic`, `feeds`, `upstreams` | what is said of each, as JSON |
+//! | `poke` | polls on request |
+//! | `assets` | the page's files |
 
+mod answer;
+mod assets;
 mod feeds;
+mod live;
 mod poke;
+mod status;
+mod stream;
+mod topic;
+mod topics;
 mod upstreams;
+mod view;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, Response, StatusCode, Version, header};
-use pingora::apps::http_app::ServeHttp;
+use http::{HeaderValue, Method, StatusCode, Version, header};
+use pingora::Result;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use serde::Serialize;
 use tokio::sync::watch;
-use tokio::task::block_in_place;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use crate::clock::Clock;
 use crate::core::accept;
-use crate::core::sse::{Coding, gzip};
-use crate::hub::Hub;
+use crate::core::event::Timestamp;
+use crate::core::id::TopicId;
+use crate::core::quiet::{self, Facts};
+use crate::hub::{Hub, Report};
 use crate::listen::Connection;
 use crate::metrics::Registry;
 use crate::peers::Peers;
-use crate::upstream::Gates;
+use crate::upstream::{self, Gates};
+use answer::{Answer, PATIENCE};
+use assets::Assets;
+use live::{Gallery, Subject, Unwatched};
+use view::View;
 
-/// The Prometheus text format's media type.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-const TEXT_TYPE: &str = "text/plain; charset=utf-8";
-const JSON_TYPE: &str = "application/json";
+const READ: &str = "GET, HEAD";
+const WRITE: &str = "POST";
+/// What is said of any other path.
+const PATHS: &str = "try /, /metrics, /api/status, /api/topics, /api/topic, /api/feeds, \
+                     /api/upstreams, /api/config, /api/poll, /api/openapi.json, /healthz or /readyz";
+/// Seconds for which a connection is kept for another request.
+const KEEPALIVE: u64 = 60;
+/// How long a body that nobody wants may take.
+const BODY: Duration = Duration::from_secs(5);
 
-fn text(status: StatusCode, body: &str) -> (StatusCode, &'static str, String) {
-    (status, TEXT_TYPE, format!("{body}\n"))
+/// What the private listener tells of.
+pub struct Sources {
+    /// What is counted.
+    pub registry: Registry,
+    /// The topics.
+    pub hub: Arc<Hub>,
+    /// The servers of each upstream.
+    pub peers: Arc<Peers>,
+    /// What is let through to them.
+    pub gates: Arc<Gates>,
+    /// What polls came to.
+    pub polls: upstream::Metrics,
+    /// The time.
+    pub clock: Clock,
+    /// Where clients are accepted, as beginnings of URLs.
+    pub listeners: Vec<String>,
+    /// The configuration in force, without what is secret in it.
+    pub config: serde_json::Value,
+    /// The file that it was read from.
+    pub file: Option<PathBuf>,
+    /// Turns true when the process is about to leave.
+    pub draining: watch::Receiver<bool>,
+    /// Counts the streams that must be ended before it does.
+    pub unfinished: TaskTracker,
 }
 
 /// Answers on the private listener.
 pub struct Admin {
     registry: Registry,
-    hub: Arc<Hub>,
-    peers: Arc<Peers>,
-    gates: Arc<Gates>,
-    clock: Clock,
-    draining: watch::Receiver<bool>,
+    view: Arc<View>,
+    gallery: Arc<Gallery>,
+    assets: Assets,
+    unfinished: TaskTracker,
+}
+
+/// What a request gets.
+enum Reply {
+    Whole(Answer),
+    Live(Subject),
 }
 
 impl Admin {
-    /// An admin service that reports `registry`, the topics of `hub`, the servers of `peers` and what
-    /// `gates` let through, and is ready until `draining` turns true.
-    pub fn new(
-        registry: Registry,
-        hub: Arc<Hub>,
-        peers: Arc<Peers>,
-        gates: Arc<Gates>,
-        clock: Clock,
-        draining: watch::Receiver<bool>,
-    ) -> Self {
-        Self {
-            registry,
-            hub,
-            peers,
-            gates,
-            clock,
-            draining,
+    /// An admin service that is ready until `sources.draining` turns true.
+    pub fn new(sources: Sources) -> Arc<Self> {
+        let view = Arc::new(View {
+            hub: sources.hub,
+            peers: sources.peers,
+            gates: sources.gates,
+            polls: sources.polls,
+            clock: sources.clock,
+            started: sources.clock.now(),
+            listeners: sources.listeners,
+            config: sources.config,
+            file: sources.file,
+            draining: sources.draining,
+        });
+        Arc::new(Self {
+            registry: sources.registry,
+            gallery: Gallery::new(Arc::clone(&view)),
+            view,
+            assets: Assets::load(),
+            unfinished: sources.unfinished,
+        })
+    }
+
+    fn reply(&self, request: &RequestHeader) -> Reply {
+        let path = request.uri.path();
+        if path == poke::PATH {
+            return Reply::Whole(poke::answer(&self.view.hub, request));
+        }
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return Reply::Whole(Answer::not_allowed(READ));
+        }
+        let subject = match path {
+            "/api/status" => Ok(Subject::Status),
+            "/api/topic" => topic_asked_for(request).map(Subject::Topic),
+            _ => return Reply::Whole(self.answer(request)),
+        };
+        match subject {
+            Err(answer) => Reply::Whole(answer),
+            Ok(subject) if accept::names_events(&request.headers) => Reply::Live(subject),
+            Ok(subject) => Reply::Whole(match self.view.text(subject) {
+                Some(text) => Answer::json(StatusCode::OK, text)
+                    .with(header::VARY, HeaderValue::from_static("accept")),
+                None => gone(),
+            }),
         }
     }
 
-    fn answer(&self, request: &RequestHeader) -> (StatusCode, &'static str, String) {
-        if request.uri.path() == poke::PATH {
-            return match poke::answer(&self.hub, request) {
-                poke::Outcome::Poked(body) => (StatusCode::ACCEPTED, JSON_TYPE, body),
-                poke::Outcome::Refused(status, why) => text(status, why),
-            };
+    fn answer(&self, request: &RequestHeader) -> Answer {
+        let path = request.uri.path();
+        if let Some(asset) = self.assets.at(path) {
+            return Answer::asset(asset, &request.headers);
         }
-        let method = &request.method;
-        if method != Method::GET && method != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-        }
-        match request.uri.path() {
-            "/metrics" => (StatusCode::OK, METRICS_TYPE, self.registry.render()),
-            "/api/feeds" => (
-                StatusCode::OK,
-                JSON_TYPE,
-                feeds::list(&self.hub, self.clock.now()),
-            ),
+        let view = &self.view;
+        match path {
+            "/metrics" => Answer::metrics(self.registry.render(), &request.headers),
+            "/api/topics" => topics::answer(view, request),
+            "/api/feeds" => {
+                let list = feeds::list(&view.hub, view.clock.now());
+                Answer::json(StatusCode::OK, list)
+            }
             "/api/upstreams" => {
-                let list = upstreams::list(&self.peers, &self.gates);
-                (StatusCode::OK, JSON_TYPE, list)
+                let list = upstreams::list(&view.peers, &view.gates);
+                Answer::json(StatusCode::OK, json(&list))
             }
-            "/healthz" => text(StatusCode::OK, "ok"),
-            "/readyz" if *self.draining.borrow() => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "draining")
-            }
-            "/readyz" => text(StatusCode::OK, "ready"),
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "try /metrics, /api/feeds, /api/upstreams, /api/poll, /healthz or /readyz",
-            ),
+            "/api/config" => Answer::json(StatusCode::OK, view.configuration()),
+            "/healthz" => Answer::text(StatusCode::OK, "ok"),
+            "/readyz" if view.is_ready() => Answer::text(StatusCode::OK, "ready"),
+            "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            _ => Answer::text(StatusCode::NOT_FOUND, PATHS),
         }
+    }
+
+    async fn serve(&self, session: &mut ServerSession) -> Result<()> {
+        let subject = match self.reply(session.req_header()) {
+            Reply::Whole(answer) => return answer.send(session).await,
+            Reply::Live(subject) => subject,
+        };
+        let _token = self.unfinished.token();
+        let last_id = last_id(session.req_header());
+        let watcher = match self.gallery.watch(subject, last_id.as_deref()) {
+            Ok(watcher) => watcher,
+            Err(unwatched) => return refusal(unwatched, last_id.is_some()).send(session).await,
+        };
+        stream::open(session).await?;
+        if session.req_header().method == Method::HEAD {
+            return Ok(());
+        }
+        stream::send(session, watcher, self.view.draining.clone()).await
     }
 }
 
 #[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+impl HttpServerApp for Admin {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                debug!(%error, "an admin request cannot be read");
+                return None;
+            }
+        }
         let connection = Connection::of(session.digest());
         let _request = connection.map(|connection| connection.request());
-        if !stays(session.req_header()) {
-            session.set_keepalive(None);
+        let stays = stays(session.req_header()) && !*shutdown.borrow();
+        session.set_keepalive(stays.then_some(KEEPALIVE));
+        session.set_read_timeout(Some(BODY));
+        session.set_total_drain_timeout(Some(BODY));
+        session.set_write_timeout(Some(PATIENCE));
+        if let Err(error) = self.serve(&mut session).await {
+            // A stalled client must not be waited for again.
+            debug!(%error, "an admin answer was not taken");
+            return None;
         }
-        let request = session.req_header();
-        let (status, media_type, body) = self.answer(request);
-        let allowed = match request.uri.path() {
-            poke::PATH => "POST",
-            _ => "GET, HEAD",
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+}
+
+/// A document as one line of JSON.
+fn json(value: &impl Serialize) -> String {
+    let mut text =
+        serde_json::to_string(value).expect("invariant: names and numbers can be written");
+    text.push('\n');
+    text
+}
+
+fn time(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+/// Why nothing was sent lately.
+#[derive(Serialize)]
+struct Quiet {
+    reason: &'static str,
+    text: String,
+}
+
+impl Quiet {
+    fn of(report: &Report, now: Timestamp) -> Option<Self> {
+        let facts = Facts {
+            health: &report.health,
+            is_warm: !report.is_paused,
+            is_wanted: report.is_wanted,
+            changed: report.changed,
+            next: report.next,
         };
-        let is_metrics = media_type == METRICS_TYPE;
-        let coding = match is_metrics {
-            true => accept::coding(&request.headers),
-            false => Coding::Identity,
-        };
-        let body = match coding {
-            Coding::Identity => body.into_bytes(),
-            Coding::Gzip => block_in_place(|| gzip::file(body.as_bytes())),
-        };
-        let length = HeaderValue::from(body.len());
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(header::CONTENT_LENGTH, length);
-        if is_metrics {
-            let accept = HeaderValue::from_static("accept-encoding");
-            headers.insert(header::VARY, accept);
-        }
-        if coding != Coding::Identity {
-            let name = HeaderValue::from_static(coding.name());
-            headers.insert(header::CONTENT_ENCODING, name);
-        }
-        if media_type == JSON_TYPE {
-            // It is true for this moment only.
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-        }
-        response
+        let quiet = quiet::quiet(&facts, now)?;
+        Some(Self {
+            reason: quiet.reason.word(),
+            text: quiet.text,
+        })
+    }
+}
+
+/// The first parameter of this name.
+fn query(request: &RequestHeader, name: &str) -> Option<String> {
+    let query = request.uri.query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(each, _)| each == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Answer> {
+    let Some(id) = query(request, "id") else {
+        let why = "name the topic: ?id= with an id of /api/topics or /api/status";
+        return Err(Answer::text(StatusCode::BAD_REQUEST, why));
+    };
+    TopicId::parse(&id).ok_or_else(gone)
+}
+
+fn gone() -> Answer {
+    let why = "no topic has this id; one that nobody asks for is dropped after a while";
+    Answer::text(StatusCode::NOT_FOUND, why)
+}
+
+/// The position to resume from; the header wins, as EventSource keeps its first URL for ever.
+fn last_id(request: &RequestHeader) -> Option<Vec<u8>> {
+    let header = request.headers.get("last-event-id");
+    let header = header.map(|id| id.as_bytes().to_vec());
+    header
+        .or_else(|| query(request, "last_event_id").map(String::into_bytes))
+        .filter(|id| !id.is_empty())
+}
+
+/// Whoever comes back to what is over stops coming by 204 (WHATWG HTML section 9.2.3).
+fn refusal(unwatched: Unwatched, comes_back: bool) -> Answer {
+    match unwatched {
+        Unwatched::Full => Answer::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "as many watch as may at once; close some pages, or try again later",
+        )
+        .with(header::RETRY_AFTER, HeaderValue::from_static("10")),
+        Unwatched::Gone if comes_back => Answer::empty(StatusCode::NO_CONTENT),
+        Unwatched::Gone => gone(),
     }
 }
 

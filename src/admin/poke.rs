@@ -8,6 +8,8 @@ use pingora::http::RequestHeader;
 use serde::Serialize;
 use url::{Host, Url};
 
+use super::answer::Answer;
+use super::{WRITE, json};
 use crate::hub::Hub;
 
 /// Where it is asked for.
@@ -15,12 +17,6 @@ pub(super) const PATH: &str = "/api/poll";
 
 const USAGE: &str = "name what to poll: ?path= with the public path of one document, or ?feed= \
                      with the path of a feed as it is configured";
-
-/// What became of it: a status, and JSON or a text.
-pub(super) enum Outcome {
-    Poked(String),
-    Refused(StatusCode, &'static str),
-}
 
 #[derive(Serialize)]
 struct One<'a> {
@@ -38,32 +34,32 @@ struct All<'a> {
 }
 
 /// Pokes what the request names.
-pub(super) fn answer(hub: &Hub, request: &RequestHeader) -> Outcome {
+pub(super) fn answer(hub: &Hub, request: &RequestHeader) -> Answer {
     if request.method != Method::POST {
-        return Outcome::Refused(StatusCode::METHOD_NOT_ALLOWED, "only POST");
+        return Answer::not_allowed(WRITE);
     }
     if !is_from_here(&request.headers) {
         let why = "pages of other origins may not ask for this";
-        return Outcome::Refused(StatusCode::FORBIDDEN, why);
+        return Answer::text(StatusCode::FORBIDDEN, why);
     }
     let query = request.uri.query().unwrap_or_default();
     let named: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
     let [(name, value)] = named.as_slice() else {
-        return Outcome::Refused(StatusCode::BAD_REQUEST, USAGE);
+        return Answer::text(StatusCode::BAD_REQUEST, USAGE);
     };
     match &**name {
         "path" => one(hub, value),
         "feed" => all(hub, value),
-        _ => Outcome::Refused(StatusCode::BAD_REQUEST, USAGE),
+        _ => Answer::text(StatusCode::BAD_REQUEST, USAGE),
     }
 }
 
 /// Topics that differ in what must not be shown have the same path; without a query, it stands for
 /// every query.
-fn one(hub: &Hub, path: &str) -> Outcome {
+fn one(hub: &Hub, path: &str) -> Answer {
     let bare = |name: &str| name.split('?').next().unwrap_or_default().to_owned();
     let Some(place) = hub.at(&bare(path)) else {
-        return Outcome::Refused(StatusCode::NOT_FOUND, "no feed has this path");
+        return Answer::text(StatusCode::NOT_FOUND, "no feed has this path");
     };
     let topics = hub.topics(&place);
     let named = topics.iter().filter(|topic| {
@@ -78,9 +74,9 @@ fn one(hub: &Hub, path: &str) -> Outcome {
     })
 }
 
-fn all(hub: &Hub, feed: &str) -> Outcome {
+fn all(hub: &Hub, feed: &str) -> Answer {
     let Some((_, topics)) = hub.feeds().find(|(it, _)| it.path == feed) else {
-        return Outcome::Refused(StatusCode::NOT_FOUND, "no feed has this path");
+        return Answer::text(StatusCode::NOT_FOUND, "no feed has this path");
     };
     let polled = topics.iter().filter(|topic| topic.poke()).count();
     told(&All {
@@ -90,9 +86,8 @@ fn all(hub: &Hub, feed: &str) -> Outcome {
     })
 }
 
-fn told(what: &impl Serialize) -> Outcome {
-    let text = serde_json::to_string(what).expect("invariant: names and numbers can be written");
-    Outcome::Poked(text + "\n")
+fn told(what: &impl Serialize) -> Answer {
+    Answer::json(StatusCode::ACCEPTED, json(what))
 }
 
 /// Whether no page of another origin sends this (WHATWG Fetch section 3.2, Fetch Metadata section

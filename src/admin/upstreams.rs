@@ -8,25 +8,21 @@ use serde::Serialize;
 use crate::peers::{Group, Peers, ServerReport};
 use crate::upstream::{GateReport, Gates};
 
-/// Every upstream, in the configuration's order, as a JSON array.
-pub(super) fn list(peers: &Peers, gates: &Gates) -> String {
+/// Every upstream, in the configuration's order.
+pub(super) fn list<'a>(peers: &'a Peers, gates: &Gates) -> Vec<Upstream<'a>> {
     let mut reports = gates.reports();
-    let upstreams: Vec<_> = peers
+    peers
         .all()
         .map(|(name, group)| {
             let at = reports.iter().position(|report| report.upstream == name);
             let polls = at.map(|at| Polls::from(reports.swap_remove(at)));
             Upstream::new(name, group, polls)
         })
-        .collect();
-    let mut text =
-        serde_json::to_string(&upstreams).expect("invariant: names and numbers can be written");
-    text.push('\n');
-    text
+        .collect()
 }
 
 #[derive(Serialize)]
-struct Upstream<'a> {
+pub(super) struct Upstream<'a> {
     name: &'a str,
     servers: Vec<Server>,
     /// Every upstream has a gate.

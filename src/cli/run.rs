@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             problem.what
         );
     }
-    let server = Server::bind(config)?;
+    let server = Server::bind(config)?.read_from(arguments.config.clone());
     let introduction = introduction(&server);
     serve(server, &introduction)?;
     Ok(ExitCode::SUCCESS)

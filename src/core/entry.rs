@@ -118,6 +118,16 @@ impl Payload {
         }
     }
 
+    /// The data, unless it is that of several events.
+    pub(super) fn text(&self) -> Option<Bytes> {
+        match self {
+            Payload::Data(Form::Snapshot(snapshot)) => Some(snapshot.encode()),
+            Payload::Data(Form::Patch(data) | Form::Merge(data)) => Some(data.clone()),
+            Payload::Data(Form::Items(_)) => None,
+            Payload::Frame(frame) => frame.is_one().then(|| frame.data()),
+        }
+    }
+
     fn zipped_len(&self) -> usize {
         match self {
             Payload::Data(_) => 0,

@@ -5,17 +5,25 @@
 
 use std::fmt;
 
+use super::event::Timestamp;
+
 /// The longest id that is looked at, in bytes; anything longer is foreign.
 const MAX_LEN: usize = 128;
 
 /// One topic incarnation: 64 random bits, printed as 16 lower-case hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(u64);
 
 impl Epoch {
     /// Takes 64 bits that the caller drew at random.
     pub const fn from_random(bits: u64) -> Self {
         Self(bits)
+    }
+
+    /// Reads what was printed, and nothing else.
+    fn parse(text: &str) -> Option<Self> {
+        let epoch = Self(u64::from_str_radix(text, 16).ok()?);
+        (epoch.to_string() == text).then_some(epoch)
     }
 }
 
@@ -43,7 +51,7 @@ impl EventId {
         let text = std::str::from_utf8(text).ok()?;
         let (epoch, sequence) = text.split_once('-')?;
         let id = Self {
-            epoch: Epoch(u64::from_str_radix(epoch, 16).ok()?),
+            epoch: Epoch::parse(epoch)?,
             sequence: sequence.parse().ok()?,
         };
         // One spelling only: no plus sign, no leading zero, no capital letter.
@@ -57,9 +65,59 @@ impl fmt::Display for EventId {
     }
 }
 
+/// Which topic one is for those who look from outside: `<made>.<epoch>`, hexadecimal. Later topics
+/// are greater, so that a list of them can go on after one that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId {
+    /// When the topic was made.
+    pub made: Timestamp,
+    /// Its life.
+    pub epoch: Epoch,
+}
+
+impl TopicId {
+    /// Reads what was printed, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (made, epoch) = text.split_once('.')?;
+        let id = Self {
+            made: Timestamp(u64::from_str_radix(made, 16).ok()?),
+            epoch: Epoch::parse(epoch)?,
+        };
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}.{}", self.made.0, self.epoch)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topics_id_reads_back_and_later_ones_are_greater() {
+        let id = |made, epoch| TopicId {
+            made: Timestamp(made),
+            epoch: Epoch::from_random(epoch),
+        };
+        for id in [id(0, 0), id(0x19b, 7), id(u64::MAX, u64::MAX)] {
+            assert_eq!(TopicId::parse(&id.to_string()), Some(id));
+        }
+        assert!(id(0xff, 9) < id(0x100, 1) && id(1, 1) < id(1, 2));
+        for text in [
+            "",
+            ".",
+            "1.1",
+            "01.0000000000000001",
+            "1.+000000000000001",
+            "x",
+        ] {
+            assert_eq!(TopicId::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn an_id_reads_back_as_it_was_written() {

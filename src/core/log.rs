@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
+
 use super::chain::Chain;
 use super::change::Change;
 use super::entry::{Entry, Payload};
@@ -167,6 +169,24 @@ impl Log {
         Some(chain.push(&frame, sequence, |old| {
             retire(&mut self.pinned, old);
         }))
+    }
+
+    /// The length of the change with this sequence in the form of this mode, and its text where that
+    /// is one, if it is here and has that form. Encodes nothing.
+    pub fn form(&self, mode: Mode, sequence: u64) -> Option<(usize, Option<Bytes>)> {
+        let index = sequence.checked_sub(self.oldest())?;
+        let entry = self.entries.get(usize::try_from(index).ok()?)?;
+        let form = entry.form(mode)?;
+        Some((form.size(), form.text()))
+    }
+
+    /// The length of the newest document, and its text unless that is longer than `most` bytes; none
+    /// before the first. Keeps nothing.
+    pub fn document(&self, most: usize) -> Option<(usize, Option<Bytes>)> {
+        let document = self.document.as_ref()?;
+        let size = document.size();
+        let text = (size <= most).then(|| document.text()).flatten();
+        Some((size, text))
     }
 
     /// Whether the change with this sequence is here in the form of this mode.

@@ -19,8 +19,10 @@ pub mod json;
 pub mod latest;
 pub mod log;
 pub mod noise;
+pub mod quiet;
 pub mod schedule;
 pub mod sse;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub mod trail;

@@ -1,38 +1,24 @@
 //! What a request to a feed's path asks for.
 
-use http::header::ACCEPT;
-use http::{HeaderMap, Method};
+use http::Method;
 use pingora::http::RequestHeader;
 
 use super::preconditions::bare_id;
 use crate::config::Feed;
-use crate::core::accept::list;
+use crate::core::accept;
 use crate::core::event::Mode;
 
 /// The header of WHATWG HTML section 9.2.4 by which EventSource resumes.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Whether the client asks for events: it *names* their type, with a weight above 0 and not below
-/// that of a named `application/json` (RFC 9110 section 12.5.1). Wildcards ask for nothing, so
-/// that clients which never heard of events keep getting JSON. A feed that polls with the body of
+/// Whether the client asks for events, as [`accept::names_events`] has it. A feed that polls with the body of
 /// its clients is subscribed to by POST, and by that alone: without a body there is nothing to ask.
 pub fn is_subscription(feed: &Feed, request: &RequestHeader) -> bool {
     let ours = match feed.takes_body() {
         true => request.method == Method::POST,
         false => matches!(request.method, Method::GET | Method::HEAD),
     };
-    ours && accepts_events(&request.headers)
-}
-
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let named = |wanted: &str| {
-        list(headers, &ACCEPT)
-            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
-            .map(|(_, weight)| weight)
-            .reduce(f32::max)
-    };
-    let events = named("text/event-stream").unwrap_or(0.0);
-    events > 0.0 && events >= named("application/json").unwrap_or(0.0)
+    ours && accept::names_events(&request.headers)
 }
 
 /// How a client wants to be served.
@@ -92,35 +78,6 @@ impl Wishes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asks(accept: &[&str]) -> bool {
-        let mut headers = HeaderMap::new();
-        for value in accept {
-            headers.append(ACCEPT, value.parse().unwrap());
-        }
-        accepts_events(&headers)
-    }
-
-    #[test]
-    fn only_clients_that_name_the_type_subscribe() {
-        assert!(asks(&["text/event-stream"]));
-        assert!(asks(&["Text/Event-Stream; charset=utf-8"]));
-        assert!(asks(&["application/json, text/event-stream"]));
-        assert!(asks(&["application/json;q=0.5", "text/event-stream;q=0.5"]));
-        assert!(asks(&["text/event-stream;q=0.1, */*"]));
-    }
-
-    #[test]
-    fn everybody_else_keeps_getting_json() {
-        assert!(!asks(&[]));
-        assert!(!asks(&["*/*"]));
-        assert!(!asks(&["text/*"]));
-        assert!(!asks(&["application/json, text/plain, */*"]));
-        assert!(!asks(&["text/event-stream;q=0"]));
-        assert!(!asks(&["text/event-stream;q=0.4, application/json;q=0.5"]));
-        assert!(!asks(&["text/event-stream;q=high"]));
-        assert!(!asks(&["text/event-stream;q=7"]));
-    }
 
     #[test]
     fn the_header_wins_over_the_query() {

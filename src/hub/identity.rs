@@ -6,7 +6,7 @@ use super::key::{Key, Particulars};
 use super::target::{self, Target};
 use crate::config::Feed;
 use crate::core::event::Timestamp;
-use crate::core::id::Epoch;
+use crate::core::id::{Epoch, TopicId};
 
 /// What stays the same for the whole life of a topic.
 #[derive(Debug)]
@@ -70,6 +70,14 @@ impl Identity {
     /// When it was made.
     pub fn made(&self) -> Timestamp {
         self.made
+    }
+
+    /// Which one it is for those who look from outside.
+    pub fn id(&self) -> TopicId {
+        TopicId {
+            made: self.made,
+            epoch: self.epoch,
+        }
     }
 
     /// The life in which its events count.

@@ -45,7 +45,7 @@ pub use identity::Identity;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{Blocked, FeedMetrics, Metrics};
-pub use report::{Lessons, Newest, Report};
+pub use report::{Glance, Lessons, Newest, Recent, Report};
 pub use subscription::{Due, Subscription, Then};
 pub use target::Target;
 pub use topic::{Topic, Warmth};
@@ -53,7 +53,7 @@ pub use topic::{Topic, Warmth};
 use crate::clock::Clock;
 use crate::config::{Config, Feed};
 use crate::core::event::Mode;
-use crate::core::id::Epoch;
+use crate::core::id::{Epoch, TopicId};
 
 /// Every topic of this process.
 #[derive(Debug)]
@@ -211,14 +211,27 @@ impl Hub {
 
     /// Every feed, in the configuration's order, with its topics in no order.
     pub fn feeds(&self) -> impl Iterator<Item = (&Arc<Feed>, Vec<Arc<Topic>>)> {
+        self.counted()
+            .map(|(common, topics)| (common.feed(), topics))
+    }
+
+    /// The same, each with what is counted for it.
+    pub fn counted(&self) -> impl Iterator<Item = (&Arc<Common>, Vec<Arc<Topic>>)> {
         self.feeds
             .iter()
             .enumerate()
             .map(|(number, (common, standing))| {
                 let mut topics: Vec<_> = standing.iter().cloned().collect();
                 topics.extend(self.lock().of(number).cloned());
-                (common.feed(), topics)
+                (common, topics)
             })
+    }
+
+    /// The topic with this id.
+    pub fn find(&self, id: TopicId) -> Option<Arc<Topic>> {
+        let is_it = |topic: &&Arc<Topic>| topic.identity().id() == id;
+        let standing = self.standing().find(is_it).cloned();
+        standing.or_else(|| self.lock().all().find(is_it).cloned())
     }
 
     /// The topics that there are of this feed, in no order.

@@ -3,16 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::demand::Audience;
 use crate::config::{Feed, ignore_line};
 use crate::core::diff::InferredKey;
-use crate::core::event::{State, Timestamp};
+use crate::core::event::{Mode, State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::id::EventId;
 use crate::core::json::Pattern;
 use crate::core::latest::Latest;
 use crate::core::noise::Finding;
 use crate::core::schedule::Next;
+use crate::core::trail::Trail;
 
 /// The most places that are remembered as told.
 const MAX_TOLD: usize = 256;
@@ -24,16 +27,45 @@ pub struct Report {
     pub health: Health,
     /// Whether no poll was answered since polling last stopped, as it does when nobody listens.
     pub is_paused: bool,
+    /// Whether it is polled: somebody listens, or did a moment ago, or it is polled for nobody.
+    pub is_wanted: bool,
     /// Who listens.
     pub audience: Audience,
     /// The newest event; none before the first.
     pub last_event_id: Option<EventId>,
+    /// When the newest change came; none before the first.
+    pub changed: Option<Timestamp>,
     /// Events kept for resume.
     pub events: usize,
+    /// The bytes that they take.
+    pub history_bytes: usize,
     /// What its documents taught.
     pub lessons: Lessons,
     /// The next poll; none while polling is paused.
     pub next: Option<Next>,
+}
+
+/// What happened to a topic lately.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// The newest changes, newest first.
+    pub recent: Vec<Recent>,
+    /// The latest polls.
+    pub trail: Trail,
+}
+
+/// One change of a topic.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    /// Its event.
+    pub id: EventId,
+    /// When it came.
+    pub at: Timestamp,
+    /// The length of the document that it led to.
+    pub document_bytes: usize,
+    /// The forms in which it is kept, besides the snapshot: the length of the data, and the data
+    /// where it is one text.
+    pub forms: Vec<(Mode, (usize, Option<Bytes>))>,
 }
 
 /// What those get who ask a topic for its document.

@@ -98,6 +98,14 @@ impl Answered {
     pub(super) fn is_whole(&self) -> bool {
         matches!(self.outcome, Ok(Answer::Body { .. }))
     }
+
+    /// The length of its body; 0 without one.
+    pub(super) fn body_bytes(&self) -> usize {
+        match &self.outcome {
+            Ok(Answer::Body { body, .. }) => body.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl Inquiry {

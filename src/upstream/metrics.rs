@@ -1,8 +1,10 @@
 //! What polling counts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::export::{Exporter, Exports};
@@ -89,6 +91,22 @@ impl Metrics {
             ),
             exports: Exports::new(registry),
         }
+    }
+
+    /// Polls so far, by feed, whatever came of them.
+    #[expect(clippy::cast_sign_loss, reason = "a counter is never below zero")]
+    pub fn polls(&self) -> HashMap<String, u64> {
+        let mut polls = HashMap::new();
+        for family in self.polls.collect() {
+            for sample in family.get_metric() {
+                let mut labels = sample.get_label().iter();
+                if let Some(feed) = labels.find(|label| label.name() == "feed") {
+                    let number = polls.entry(feed.value().to_owned()).or_default();
+                    *number += sample.get_counter().get_value() as u64;
+                }
+            }
+        }
+        polls
     }
 
     /// The metrics of one feed.

@@ -18,6 +18,7 @@ use crate::config::{Feed, Idle};
 use crate::core::event::{Modes, State, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::{Cadence, Hints, Hold, Member, Next, Polled, Schedule, Why, poked};
+use crate::core::trail::{self, Outcome};
 use crate::hub::{Audience, Topic};
 
 /// Polls one topic for as long as somebody listens.
@@ -186,6 +187,7 @@ impl Poller {
             self.schedule.was_whole(started);
         }
         let hints = answered.hints;
+        let body_bytes = answered.body_bytes();
         if self.audience.has_changed().unwrap_or(false) {
             self.note_audience();
         }
@@ -201,17 +203,26 @@ impl Poller {
         self.metrics.polled(label);
         let change = match outcome {
             Ok((_, change)) => change,
-            Err(failure) => return self.failed(&failure, hints, self.clock.now()),
+            Err(failure) => {
+                self.remember(started, body_bytes, failed(label, &failure));
+                return self.failed(&failure, hints, self.clock.now());
+            }
         };
         if self.topic.succeeded(at) {
             self.log_state();
         }
         let changed = change.is_some();
         self.learn(changed);
+        let mut outcome = match label {
+            "not_modified" => Outcome::NotModified,
+            _ => Outcome::Unchanged,
+        };
         if let Some(change) = change {
             self.metrics.changed(&change);
-            self.backplane.publish(&self.topic, change).await;
+            let id = self.backplane.publish(&self.topic, change).await;
+            outcome = Outcome::Changed(id.sequence);
         }
+        self.remember(started, body_bytes, outcome);
         self.topic.served(is_whole);
         // Only what shares a budget has to ask for its part of it.
         let seat = self
@@ -225,6 +236,17 @@ impl Poller {
             hints,
             share: seat.map_or(1, Seat::interval),
         })
+    }
+
+    /// Keeps for those who look from outside how the poll that began then came out.
+    fn remember(&self, started: Timestamp, body_bytes: usize, outcome: Outcome) {
+        let took = self.clock.now().since(started);
+        self.topic.polled(trail::Polled {
+            at: started,
+            took: u32::try_from(took).unwrap_or(u32::MAX),
+            body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
+            outcome,
+        });
     }
 
     /// The last good document stays, and the feed's health says why.
@@ -250,6 +272,8 @@ impl Poller {
     /// Nobody may ask the upstream, which is no success either.
     fn turned_away(&self, refused: Refused) -> Next {
         let now = self.clock.now();
+        let label = refused.refusal.hold.word();
+        self.remember(now, 0, failed(label, &refused.reason));
         self.note_failure(refused.reason, None, now);
         let failures = self.topic.failures();
         self.schedule
@@ -385,6 +409,13 @@ impl Poller {
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
     }
+}
+
+fn failed(word: &'static str, reason: &impl ToString) -> Outcome {
+    Outcome::Failed(Arc::new(trail::Failure {
+        word,
+        reason: reason.to_string(),
+    }))
 }
 
 /// A feed that is polled for nobody keeps its first mode ready for whoever comes back; the others

@@ -26,3 +26,4 @@ mod nginx;
 mod prometheus;
 mod readme;
 mod recorded_polls;
+mod status_page;

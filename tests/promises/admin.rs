@@ -184,7 +184,7 @@ fn a_dead_upstream_does_not_make_pollcast_unready() {
 fn what_is_not_there_is_said_so() {
     let (upstream, _document) = Upstream::with_document("[1]");
     let proxy = Proxy::with_feed(&upstream.url(), "");
-    for path in ["/", "/metric", "/metrics/", "/feed", "/healthz/x"] {
+    for path in ["/metric", "/metrics/", "/feed", "/healthz/x"] {
         assert_eq!(proxy.admin(path).0, 404, "{path}");
     }
     // The query is no part of the path.

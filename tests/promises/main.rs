@@ -40,6 +40,7 @@ mod schedule;
 mod select;
 mod shutdown;
 mod slow_subscriber;
+mod status;
 mod streaming;
 mod tail;
 mod tls;

@@ -131,6 +131,11 @@ impl Frame {
         &self.tally
     }
 
+    /// Whether it is an event of a whole change, not of one of its items.
+    pub fn is_one(&self) -> bool {
+        matches!(self.kind, Kind::Snapshot | Kind::Patch | Kind::Merge)
+    }
+
     /// What it carries; of several events the last.
     pub fn kind(&self) -> Kind {
         self.kind

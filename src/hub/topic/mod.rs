@@ -1,8 +1,10 @@
 //! One live document: its log, its health, and who waits for it.
 //!
-//! `told` is what its poller and the backplane say, `asked` what subscribers want of it.
+//! `told` is what its poller and the backplane say, `asked` what subscribers want of it, `seen` what
+//! those learn who look from outside.
 
 mod asked;
+mod seen;
 mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +17,7 @@ use super::demand::Audience;
 use super::followers::Followers;
 use super::identity::Identity;
 use super::metrics::{FeedMetrics, Shares};
-use super::report::{Lessons, Report};
+use super::report::Lessons;
 use super::spared::Spared;
 use crate::config::{Feed, Idle};
 use crate::core::cursor::Notice;
@@ -24,6 +26,7 @@ use crate::core::health::{Denial, Health};
 use crate::core::log::Log;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
+use crate::core::trail::Trail;
 
 /// One topic. Its poller tells it what polls brought; subscriptions read it.
 #[derive(Debug)]
@@ -64,6 +67,7 @@ struct Inner {
     shares: Shares,
     /// The next poll, once it is known.
     next: Option<Next>,
+    trail: Trail,
 }
 
 /// What a new subscriber finds.
@@ -105,6 +109,7 @@ impl Topic {
             spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
             next: None,
+            trail: Trail::default(),
         };
         inner.renew_notice();
         Arc::new(Self {
@@ -202,21 +207,6 @@ impl Topic {
     /// When it will be down unless a poll succeeds.
     pub fn down_at(&self) -> Option<Timestamp> {
         self.lock().health.down_at()
-    }
-
-    /// What is known of it now.
-    pub fn report(&self) -> Report {
-        let audience = *self.audience.borrow();
-        let inner = self.lock();
-        Report {
-            health: inner.health.clone(),
-            is_paused: !inner.warm,
-            audience,
-            last_event_id: inner.log.newest_id(),
-            events: inner.log.held().0,
-            lessons: inner.lessons.clone(),
-            next: inner.next,
-        }
     }
 
     fn update(&self, change: impl FnOnce(&mut Health) -> bool) -> bool {

@@ -8,6 +8,7 @@ use crate::core::health::Denial;
 use crate::core::id::EventId;
 use crate::core::json::Pattern;
 use crate::core::schedule::Next;
+use crate::core::trail::{Changed, Polled};
 use crate::hub::report::Lessons;
 
 impl Topic {
@@ -15,16 +16,29 @@ impl Topic {
     pub fn append(&self, change: Change) -> EventId {
         let mut inner = self.lock();
         let forms = change.forms();
+        let document_bytes = change.snapshot.len();
         inner.changed = inner.health.last_success();
         let at = inner.changed;
         let id = inner.log.append(change, at);
         inner.shares.changed(at);
+        if let Some(at) = at {
+            inner.trail.changed(Changed {
+                sequence: id.sequence,
+                at,
+                document_bytes,
+            });
+        }
         self.metrics().published(forms);
         let held = inner.log.held();
         inner.shares.holds(held);
         drop(inner);
         self.wake();
         id
+    }
+
+    /// A poll ended so; to be said after everything else that it brought.
+    pub fn polled(&self, poll: Polled) {
+        self.lock().trail.polled(poll);
     }
 
     /// A poll succeeded, and its answer came at that moment; to be said before its change is

@@ -139,6 +139,11 @@ impl Proxy {
         (status.parse().expect("a status"), body.to_owned())
     }
 
+    /// Where the private listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     pub fn admin_url(&self, path: &str) -> String {
         format!("http://{}{path}", self.admin)
     }

@@ -1,0 +1,144 @@
+//! Answers that are whole before they are sent.
+//!
+//! Promises what every answer of the private listener has: a policy that lets its page load nothing
+//! of others, and no other page frame it or guess its type.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use tokio::task::block_in_place;
+
+use super::assets::Asset;
+use crate::core::accept;
+use crate::core::sse::{Coding, gzip};
+
+pub(super) const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// The Prometheus text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Scripts, styles and data from here, and nothing else from anywhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// How long one write may take, and how much more of it for each second on top.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+const BYTES_PER_SECOND: usize = 16 << 10;
+
+/// A status, headers and a body.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    media_type: &'static str,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn new(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            media_type,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
+    }
+
+    /// What is true for this moment only.
+    pub(super) fn json(status: StatusCode, text: String) -> Self {
+        let no_store = HeaderValue::from_static("no-store");
+        Self::new(status, JSON, text).with(header::CACHE_CONTROL, no_store)
+    }
+
+    /// A line for people.
+    pub(super) fn text(status: StatusCode, line: &str) -> Self {
+        Self::new(status, TEXT, format!("{line}\n"))
+    }
+
+    /// A page for Prometheus, compressed if that is asked for.
+    pub(super) fn metrics(page: String, asked: &HeaderMap) -> Self {
+        let by_coding = HeaderValue::from_static("accept-encoding");
+        let answer = match accept::coding(asked) {
+            Coding::Identity => Self::new(StatusCode::OK, METRICS, page),
+            Coding::Gzip => {
+                let body = block_in_place(|| gzip::file(page.as_bytes()));
+                let coding = HeaderValue::from_static(Coding::Gzip.name());
+                Self::new(StatusCode::OK, METRICS, body).with(header::CONTENT_ENCODING, coding)
+            }
+        };
+        answer.with(header::VARY, by_coding)
+    }
+
+    /// Another method is wanted.
+    pub(super) fn not_allowed(allowed: &'static str) -> Self {
+        let line = format!("only {}", allowed.replace(", ", " and "));
+        let allowed = HeaderValue::from_static(allowed);
+        Self::text(StatusCode::METHOD_NOT_ALLOWED, &line).with(header::ALLOW, allowed)
+    }
+
+    /// No more than a status.
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self::new(status, "", Bytes::new())
+    }
+
+    /// A file of the page, unless the client has it already (RFC 9110 section 13.1.2).
+    pub(super) fn asset(asset: &Asset, asked: &HeaderMap) -> Self {
+        let known = asked.typed_get::<IfNoneMatch>();
+        let is_known = known.is_some_and(|tags| !tags.precondition_passes(&asset.tag));
+        let mut answer = match is_known {
+            true => Self::empty(StatusCode::NOT_MODIFIED),
+            false => Self::new(
+                StatusCode::OK,
+                asset.media_type,
+                Bytes::from_static(asset.body),
+            ),
+        };
+        answer.headers.typed_insert::<ETag>(asset.tag.clone());
+        answer.with(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+    }
+
+    /// One header more.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sends it; to HEAD without its body.
+    pub(super) async fn send(self, session: &mut ServerSession) -> Result<()> {
+        let slow = Duration::from_secs((self.body.len() / BYTES_PER_SECOND) as u64);
+        session.set_write_timeout(Some(PATIENCE + slow));
+        let mut head = head(self.status)?;
+        for (name, value) in &self.headers {
+            head.insert_header(name, value.clone())?;
+        }
+        if !matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
+            head.insert_header(header::CONTENT_TYPE, self.media_type)?;
+            head.insert_header(header::CONTENT_LENGTH, self.body.len())?;
+        }
+        let is_asked_for = session.req_header().method != Method::HEAD;
+        session.write_response_header(Box::new(head)).await?;
+        if is_asked_for && !self.body.is_empty() {
+            session.write_response_body(self.body, true).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What every answer begins with.
+pub(super) fn head(status: StatusCode) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(10))?;
+    head.insert_header(header::CONTENT_SECURITY_POLICY, POLICY)?;
+    head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+    head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+    head.insert_header("cross-origin-resource-policy", "same-origin")?;
+    Ok(head)
+}
