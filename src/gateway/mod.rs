@@ -97,8 +97,6 @@ pub struct Context {
     outcome: Outcome,
     /// Keeps the connection from being closed as one on which nothing is asked.
     request: Option<Request>,
-    /// When the request's head was read.
-    began: Instant,
     /// Keeps the process from leaving before the request is done.
     _in_flight: TaskTrackerToken,
 }
@@ -207,7 +205,6 @@ impl ProxyHttp for Gateway {
             span: Span::default(),
             outcome: Outcome::default(),
             request: None,
-            began: Instant::now(),
             _in_flight: self.admission.token(),
         }
     }

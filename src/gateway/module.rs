@@ -4,11 +4,8 @@
 //! a module is fetched with CORS (WHATWG HTML section 8.1.4.2). Must never stand before a feed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use http::{HeaderName, Method, header};
 use pingora::Result;
@@ -16,8 +13,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::latest::insert;
-use super::negotiate;
-use crate::core::sse::Coding;
+use crate::core::accept;
+use crate::core::sse::{Coding, gzip};
 
 /// What is served: `client/pollcast.js` without comments and with short names.
 const SOURCE: &str = include_str!("../client/pollcast.min.js");
@@ -43,7 +40,7 @@ impl Module {
         Self {
             path,
             plain: (Bytes::from_static(SOURCE.as_bytes()), tag("")),
-            gzip: (compressed(), tag("-gzip")),
+            gzip: (gzip::file(SOURCE.as_bytes()).into(), tag("-gzip")),
         }
     }
 
@@ -55,7 +52,7 @@ impl Module {
     /// Answers a request for which [`Module::answers`] holds.
     pub(super) async fn answer(&self, session: &mut Session) -> Result<()> {
         let request = session.req_header();
-        let coding = negotiate::coding(&request.headers);
+        let coding = accept::coding(&request.headers);
         let (body, tag) = match coding {
             Coding::Identity => &self.plain,
             Coding::Gzip => &self.gzip,
@@ -88,13 +85,4 @@ impl Module {
             false => session.write_response_body(Some(body), true).await,
         }
     }
-}
-
-fn compressed() -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let written = encoder.write_all(SOURCE.as_bytes());
-    let bytes = written.and_then(|()| encoder.finish());
-    bytes
-        .expect("invariant: a vector takes whatever is written")
-        .into()
 }
