@@ -13,6 +13,7 @@ mod foreign;
 mod history;
 
 mod compressed;
+mod dashboards;
 mod demo_page;
 mod fetch_event_source;
 mod graphql;

@@ -157,7 +157,8 @@ fn promtool_finds_nothing_to_complain_about() {
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
-struct Prometheus {
+/// One that ends with its test.
+pub struct Prometheus {
     address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
@@ -165,8 +166,6 @@ struct Prometheus {
 
 impl Prometheus {
     fn scraping(proxy: &Proxy) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = free_port();
         let target = proxy.admin_url("");
         let target = target.trim_start_matches("http://");
         let config = format!(
@@ -174,6 +173,32 @@ impl Prometheus {
              scrape_configs:\n\
              - job_name: pollcast\n  static_configs: [{{ targets: [\"{target}\"] }}]\n"
         );
+        Self::start(&config)
+    }
+
+    /// As `dashboards/prometheus.yml` has it, for this pollcast, and at this interval.
+    pub fn by_the_example(proxy: &Proxy, interval: &str) -> Self {
+        let dashboards = folder().join("../../dashboards");
+        let example = fs::read_to_string(dashboards.join("prometheus.yml")).expect("a file");
+        let target = proxy.admin_url("");
+        let config = example
+            .replace("127.0.0.1:9091", target.trim_start_matches("http://"))
+            .replace("_interval: 15s", &format!("_interval: {interval}"))
+            .replace(
+                "global:\n",
+                &format!("global:\n  scrape_timeout: {interval}\n"),
+            )
+            .replace(
+                "- alerts.yaml",
+                &format!("- {}/alerts.yaml", dashboards.display()),
+            );
+        assert_eq!(config.matches(interval).count(), 3, "{config}");
+        Self::start(&config)
+    }
+
+    fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let address = free_port();
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, config).expect("a file");
         let mut prometheus = Command::new(program("prometheus"));
@@ -189,11 +214,19 @@ impl Prometheus {
         }
     }
 
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the HTTP API answers.
+    pub fn api(&self, query: &str) -> Value {
+        let answer = get(self.address, &format!("/api/v1/{query}"), &[]).text();
+        serde_json::from_str(&answer).unwrap_or_default()
+    }
+
     /// The sum of the current values of a metric, by the HTTP API.
     fn value(&self, metric: &str) -> Option<f64> {
-        let target = format!("/api/v1/query?query=sum({metric})");
-        let answer = get(self.address, &target, &[]).text();
-        let answer: Value = serde_json::from_str(&answer).ok()?;
+        let answer = self.api(&format!("query?query=sum({metric})"));
         let value = answer["data"]["result"][0]["value"][1].as_str()?;
         value.parse().ok()
     }

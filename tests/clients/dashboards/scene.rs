@@ -1,0 +1,60 @@
+//! A pollcast at work, its upstreams, its clients, and the Prometheus that scrapes it.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::foreign::{Lines, Process, folder, free_port, node};
+use crate::prometheus::Prometheus;
+use crate::support::proxy::Proxy;
+
+/// Ends with the test.
+pub struct Scene {
+    pub prometheus: Prometheus,
+    // In the order of their end: clients leave before what they talk to.
+    _crowd: Process,
+    _proxy: Proxy,
+    _upstreams: Process,
+}
+
+impl Scene {
+    /// `failing`: when the partner fails, as `upstreams.mjs` takes it; with so many clients that come
+    /// and go; scraped at this interval, by the example `prometheus.yml`.
+    pub fn start(failing: &str, clients: usize, scrape_interval: &str) -> Self {
+        let upstreams = node("dashboards/upstreams.mjs");
+        let (upstreams, urls) = started(upstreams, &[failing]);
+        let urls: Value = serde_json::from_str(&urls).expect("a line of JSON");
+        let tls_port = free_port().port().to_string();
+        let certificates = folder().join("../../config").display().to_string();
+        let mut variables = vec![
+            ("TLS_PORT", tls_port.as_str()),
+            ("CERTIFICATES", &*certificates),
+        ];
+        for (name, url) in urls.as_object().expect("an object") {
+            variables.push((name, url.as_str().expect("a URL")));
+        }
+        let config = fs::read_to_string(folder().join("dashboards/scene.yaml")).expect("a file");
+        let proxy = Proxy::start_with(&config, &variables);
+
+        let prometheus = Prometheus::by_the_example(&proxy, scrape_interval);
+        let mut crowd = node("dashboards/crowd.mjs");
+        crowd
+            .arg(proxy.url(""))
+            .args([&tls_port, &clients.to_string()]);
+        Self {
+            prometheus,
+            _crowd: Process::start(&mut crowd),
+            _proxy: proxy,
+            _upstreams: upstreams,
+        }
+    }
+}
+
+/// A script that goes on, and its first line.
+fn started(mut script: Command, arguments: &[&str]) -> (Process, String) {
+    script.args(arguments).stdout(Stdio::piped());
+    let mut process = Process::start(&mut script);
+    let line = Lines::of(process.stdout()).next().expect("a line");
+    (process, line)
+}
