@@ -9,6 +9,11 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder, histogram_opts,
 };
 
+/// Upper bounds for what takes milliseconds to seconds.
+const MOMENTS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
 /// All metrics of one process.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
@@ -47,12 +52,23 @@ impl Registry {
         family
     }
 
-    /// Histograms of seconds, one for each combination of label values.
+    /// Histograms of what takes milliseconds to seconds, in seconds, one for each combination of
+    /// label values.
     pub fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-        let buckets = vec![
-            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-        ];
-        let opts: HistogramOpts = histogram_opts!(name, help, buckets).namespace("pollcast");
+        self.seconds_in(&MOMENTS, name, help, labels)
+    }
+
+    /// Histograms of seconds with buckets of these upper bounds, one for each combination of label
+    /// values.
+    pub fn seconds_in(
+        &self,
+        buckets: &[f64],
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> HistogramVec {
+        let opts: HistogramOpts =
+            histogram_opts!(name, help, buckets.to_vec()).namespace("pollcast");
         let family =
             HistogramVec::new(opts, labels).expect("invariant: names in the source are valid");
         self.register(family.clone());

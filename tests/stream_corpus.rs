@@ -80,7 +80,7 @@ fn costs(bodies: Vec<String>) -> Costs {
         costs.polling += gzip.finish().expect("memory").len();
         // Some answers were no JSON.
         if let Ok(Observation::Changed(change)) = document.observe(body.into()) {
-            log.append(change);
+            log.append(change, None);
         }
         while let Some(frame) = cursor.next(&mut log, None) {
             costs.chained += frame.bytes(wire).len();

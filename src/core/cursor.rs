@@ -116,6 +116,11 @@ impl Cursor {
         frame
     }
 
+    /// Sequence of the newest event that the client has.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// The client got something that is not from here, such as a sign of life.
     pub fn interrupted(&mut self) {
         self.is_in_chain = false;
@@ -226,7 +231,10 @@ mod tests {
         };
         let mut log = Log::new(Epoch::from_random(1), Names::default(), bounds);
         for _ in 0..6 {
-            log.append(Change::of_snapshot(Snapshot::from(Bytes::from("[1]"))));
+            log.append(
+                Change::of_snapshot(Snapshot::from(Bytes::from("[1]"))),
+                None,
+            );
         }
         for (sequence, opening, skipped) in [
             (6, Opening::Resumed, 0),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::change::{Change, ItemEvent, Snapshot};
-use super::event::{ItemKind, Mode, Names};
+use super::event::{ItemKind, Mode, Names, Timestamp};
 use super::id::EventId;
 use super::sse::{Frame, Kind};
 
@@ -22,6 +22,8 @@ pub(super) struct Entry {
     patch: Option<Payload>,
     merge: Option<Payload>,
     items: Option<Payload>,
+    /// When the answer came that brought it, if that is known.
+    at: Option<Timestamp>,
     /// Bytes that it takes in the log.
     cost: usize,
 }
@@ -43,8 +45,8 @@ pub(super) enum Form {
 }
 
 impl Entry {
-    /// The document of a change, and the rest of it.
-    pub(super) fn split(change: Change) -> (Payload, Self) {
+    /// The document of a change that came `at` that moment, and the rest of it.
+    pub(super) fn split(change: Change, at: Option<Timestamp>) -> (Payload, Self) {
         let mut cost = BLOCK_OVERHEAD;
         let mut payload = |form: Form| {
             cost += form.cost();
@@ -54,6 +56,7 @@ impl Entry {
             patch: change.patch.map(|data| payload(Form::Patch(data))),
             merge: change.merge.map(|data| payload(Form::Merge(data))),
             items: change.items.map(|events| payload(Form::Items(events))),
+            at,
             cost: 0,
         };
         entry.cost = cost;
@@ -90,6 +93,11 @@ impl Entry {
     pub(super) fn zipped_len(&self) -> usize {
         let forms = [&self.patch, &self.merge, &self.items];
         forms.into_iter().flatten().map(Payload::zipped_len).sum()
+    }
+
+    /// When the answer came that brought it, if that is known.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.at
     }
 
     /// Bytes that it takes in the log.
@@ -181,12 +189,15 @@ mod tests {
             kind: ItemKind::Added,
             data: data.into(),
         };
-        let (mut document, mut entry) = Entry::split(Change {
-            snapshot: Bytes::from("[1,2]").into(),
-            patch: Some("[]".into()),
-            merge: Some("{}".into()),
-            items: Some(vec![event("1"), event("22")]),
-        });
+        let (mut document, mut entry) = Entry::split(
+            Change {
+                snapshot: Bytes::from("[1,2]").into(),
+                patch: Some("[]".into()),
+                merge: Some("{}".into()),
+                items: Some(vec![event("1"), event("22")]),
+            },
+            None,
+        );
         let (names, cost) = (Names::default(), entry.cost());
         assert_eq!(cost, 3 * BLOCK_OVERHEAD + 2 + 2 + 3);
         let id = EventId {

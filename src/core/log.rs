@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use super::chain::Chain;
 use super::change::Change;
 use super::entry::{Entry, Payload};
-use super::event::{Mode, Names};
+use super::event::{Mode, Names, Timestamp};
 use super::id::{Epoch, EventId};
 use super::latest::Latest;
 use super::sse::{Coding, Frame, gzip};
@@ -63,9 +63,10 @@ impl Log {
         }
     }
 
-    /// Adds the next event. Returns its id.
-    pub fn append(&mut self, change: Change) -> EventId {
-        let (document, entry) = Entry::split(change);
+    /// Adds the next event; `at` is when the answer came that brought it, if that is known. Returns
+    /// its id.
+    pub fn append(&mut self, change: Change, at: Option<Timestamp>) -> EventId {
+        let (document, entry) = Entry::split(change, at);
         if let Some(Payload::Frame(old)) = self.document.replace(document) {
             retire(&mut self.pinned, old);
         }
@@ -138,8 +139,8 @@ impl Log {
     /// The change with this sequence in the form of this mode, if it is here and has that form.
     pub fn change(&mut self, mode: Mode, sequence: u64) -> Option<Arc<Frame>> {
         let id = self.id(sequence);
-        let index = sequence.checked_sub(self.oldest())?;
-        let entry = self.entries.get_mut(usize::try_from(index).ok()?)?;
+        let index = self.index(sequence)?;
+        let entry = self.entries.get_mut(index)?;
         let payload = entry.form_mut(mode)?;
         Some(payload.frame(&self.names, id))
     }
@@ -170,10 +171,22 @@ impl Log {
 
     /// Whether the change with this sequence is here in the form of this mode.
     pub fn has_change(&self, mode: Mode, sequence: u64) -> bool {
-        let index = sequence.checked_sub(self.oldest());
-        index
-            .and_then(|index| self.entries.get(usize::try_from(index).ok()?))
+        self.entry(sequence)
             .is_some_and(|entry| entry.form(mode).is_some())
+    }
+
+    /// When the answer came that brought the event with this sequence, if it is here and that is
+    /// known.
+    pub fn came(&self, sequence: u64) -> Option<Timestamp> {
+        self.entry(sequence)?.at()
+    }
+
+    fn entry(&self, sequence: u64) -> Option<&Entry> {
+        self.entries.get(self.index(sequence)?)
+    }
+
+    fn index(&self, sequence: u64) -> Option<usize> {
+        usize::try_from(sequence.checked_sub(self.oldest())?).ok()
     }
 
     /// The life that ids count in.
@@ -210,7 +223,7 @@ impl Log {
     /// more than sending the document.
     pub fn replay_pays(&self, mode: Mode, sequence: u64) -> bool {
         let missed = usize::try_from(self.newest.saturating_sub(sequence)).unwrap_or(usize::MAX);
-        let document = self.document.as_ref().map_or(0, Payload::size);
+        let document = self.document_bytes();
         let replay = self
             .entries
             .iter()
@@ -221,6 +234,11 @@ impl Log {
                 (sum <= document).then_some(sum)
             });
         replay.is_some()
+    }
+
+    /// The length of the newest document, in bytes; 0 before the first.
+    pub fn document_bytes(&self) -> usize {
+        self.document.as_ref().map_or(0, Payload::size)
     }
 
     /// Events kept, and the bytes they cost.

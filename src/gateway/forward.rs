@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use http::HeaderValue;
-use http::header::{self, ACCEPT, HOST, PROXY_AUTHORIZATION};
-use pingora::http::RequestHeader;
+use http::header::{self, ACCEPT, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::routes::Destination;
@@ -31,6 +31,18 @@ pub fn is_open_ended(request: &RequestHeader) -> bool {
             .is_ok_and(|value| value.to_ascii_lowercase().contains("text/event-stream"))
     });
     asks_events || request.headers.contains_key(header::UPGRADE)
+}
+
+/// Whether this answer is an event stream.
+pub fn is_stream(answer: &ResponseHeader) -> bool {
+    answer.headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next();
+        essence.is_some_and(|essence| {
+            essence
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"text/event-stream")
+        })
+    })
 }
 
 /// Drops what a client says of hops before itself, whose word is not taken.

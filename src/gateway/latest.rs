@@ -68,6 +68,8 @@ struct Answer {
     newest: Newest,
     /// The seconds that its client was ready to wait, if it did.
     waited: Option<u64>,
+    /// Whose upstream was not asked for it.
+    spares: Option<Arc<Topic>>,
 }
 
 impl Gateway {
@@ -87,11 +89,12 @@ impl Gateway {
                 return unserved_now(session, feed, unserved, headers).await;
             }
         };
-        let topic = demand.topic();
+        let topic = Arc::clone(demand.topic());
+        let was_warm = topic.is_warm();
         // What the wait came to is part of what is read next, all of one moment.
         topic.warm(feed.poll.timeout).await;
         let mut newest = topic.newest();
-        let waited = self.wait(topic, session, &newest).await;
+        let waited = self.wait(&topic, session, &newest).await;
         if waited.is_some() {
             newest = topic.newest();
         }
@@ -106,10 +109,14 @@ impl Gateway {
             self.metrics.answered(&feed.path, "unavailable");
             return unavailable(session, feed, &newest, headers).await;
         };
+        // Nothing is waited for any more, however slowly the answer is read.
+        drop(demand);
         let answer = Answer {
             document,
             newest,
             waited,
+            // Whoever waits for a poll listens to it.
+            spares: (was_warm && waited.is_none()).then_some(topic),
         };
         self.tell(feed, session, &headers, answer).await
     }
@@ -182,6 +189,11 @@ impl Gateway {
             Verdict::Send => (200, coding),
             Verdict::NotModified(coding) => (304, coding),
         };
+        if let Some(topic) = &answer.spares {
+            let has_body = status == 200 && request.method == Method::GET;
+            let bytes = has_body.then(|| answer.document.body(Coding::Identity).len());
+            topic.answered(bytes.unwrap_or_default());
+        }
         let mut head = head(status, feed, headers, &answer, now)?;
         insert(&mut head, &etag(id, coding))?;
         if let Some(modified) = modified {

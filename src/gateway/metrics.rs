@@ -1,12 +1,20 @@
 //! What the gateway counts.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use super::routes::Destination;
 use crate::config::Feed;
+use crate::core::sse::Coding;
 use crate::listen::Request;
 use crate::metrics::Registry;
+
+/// Upper bounds for how long subscriptions are open, in seconds: from a tenth of one to a day.
+const LIFETIMES: [f64; 12] = [
+    0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0,
+];
 
 /// The families.
 #[derive(Clone, Debug)]
@@ -14,8 +22,10 @@ pub struct Metrics {
     open: IntGaugeVec,
     opened: IntCounterVec,
     closed: IntCounterVec,
+    lasted: HistogramVec,
     refused: IntCounterVec,
     forwarded: IntCounterVec,
+    forwarding: HistogramVec,
     answers: IntCounterVec,
 }
 
@@ -23,8 +33,10 @@ pub struct Metrics {
 #[derive(Debug)]
 pub struct Connection {
     feed: Arc<Feed>,
+    since: Instant,
     open: IntGauge,
     closed: IntCounterVec,
+    lasted: HistogramVec,
     /// The connection of an HTTP/2 stream is kept for its streams.
     _request: Option<Request>,
 }
@@ -33,16 +45,26 @@ impl Metrics {
     /// Registers the families.
     pub fn new(registry: &Registry) -> Self {
         Self {
-            open: registry.gauges("connections", "Open subscriptions.", &["feed", "protocol"]),
+            open: registry.gauges(
+                "connections",
+                "Open subscriptions.",
+                &["feed", "protocol", "encoding"],
+            ),
             opened: registry.counters(
                 "connections_opened_total",
                 "Subscriptions that were answered with an event stream.",
-                &["feed", "protocol"],
+                &["feed", "protocol", "encoding"],
             ),
             closed: registry.counters(
                 "connections_closed_total",
                 "Subscriptions that ended, by reason.",
                 &["feed", "reason"],
+            ),
+            lasted: registry.seconds_in(
+                &LIFETIMES,
+                "connection_duration_seconds",
+                "How long subscriptions that ended were open.",
+                &["feed"],
             ),
             refused: registry.counters(
                 "subscriptions_refused_total",
@@ -52,7 +74,13 @@ impl Metrics {
             forwarded: registry.counters(
                 "forwarded_requests_total",
                 "Requests passed through, by the class of the status that the client got.",
-                &["upstream", "status"],
+                &["route", "upstream", "status"],
+            ),
+            forwarding: registry.seconds(
+                "forwarded_duration_seconds",
+                "Time from the head of a request that is passed through to the end of its answer, \
+                 without WebSockets and event streams.",
+                &["route", "upstream"],
             ),
             answers: registry.counters(
                 "json_answers_total",
@@ -66,16 +94,19 @@ impl Metrics {
         &self,
         feed: &Arc<Feed>,
         protocol: &str,
+        coding: Coding,
         request: Option<Request>,
     ) -> Connection {
-        let labels = &[feed.path.as_str(), protocol];
+        let labels = &[feed.path.as_str(), protocol, coding.name()];
         self.opened.with_label_values(labels).inc();
         let open: IntGauge = self.open.with_label_values(labels);
         open.inc();
         Connection {
             feed: Arc::clone(feed),
+            since: Instant::now(),
             open,
             closed: self.closed.clone(),
+            lasted: self.lasted.clone(),
             _request: request,
         }
     }
@@ -89,7 +120,9 @@ impl Metrics {
         self.answers.with_label_values(&[feed, outcome]).inc();
     }
 
-    pub(super) fn forwarded(&self, upstream: &str, status: u16) {
+    /// A request was passed through; `took` is none where the answer lasts as long as somebody
+    /// likes.
+    pub(super) fn forwarded(&self, to: &Destination, status: u16, took: Option<Duration>) {
         let class = match status {
             100..200 => "1xx",
             200..300 => "2xx",
@@ -98,15 +131,25 @@ impl Metrics {
             500..600 => "5xx",
             _ => "none",
         };
-        self.forwarded.with_label_values(&[upstream, class]).inc();
+        let (route, upstream) = (to.name(), to.upstream().name.as_str());
+        self.forwarded
+            .with_label_values(&[route, upstream, class])
+            .inc();
+        if let Some(took) = took {
+            self.forwarding
+                .with_label_values(&[route, upstream])
+                .observe(took.as_secs_f64());
+        }
     }
 }
 
 impl Connection {
     pub(super) fn closed(self, reason: &str) {
-        self.closed
-            .with_label_values(&[self.feed.path.as_str(), reason])
-            .inc();
+        let feed = self.feed.path.as_str();
+        self.closed.with_label_values(&[feed, reason]).inc();
+        self.lasted
+            .with_label_values(&[feed])
+            .observe(self.since.elapsed().as_secs_f64());
     }
 }
 

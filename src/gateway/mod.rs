@@ -23,7 +23,7 @@ mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::{Version, header};
@@ -78,6 +78,8 @@ pub struct Context {
     asked: Vec<Server>,
     /// Keeps the connection from being closed as one on which nothing is asked.
     request: Option<Request>,
+    /// When the request's head was read.
+    began: Instant,
     /// Keeps the process from leaving before the request is done.
     _in_flight: TaskTrackerToken,
 }
@@ -97,7 +99,7 @@ impl Gateway {
             routes: Routes::new(config.routes.clone()),
             seats: Seats::new(config.server.limits.clone()),
             trusted: Trusted::new(config.server.trusted_proxies.clone()),
-            writers: Writers::new(config.server.threads, admission.tracker()),
+            writers: Writers::new(config.server.threads, admission.tracker(), clock),
             hub,
             metrics,
             admission,
@@ -135,6 +137,7 @@ impl ProxyHttp for Gateway {
             destination: None,
             asked: Vec::new(),
             request: None,
+            began: Instant::now(),
             _in_flight: self.admission.token(),
         }
     }
@@ -329,10 +332,11 @@ impl ProxyHttp for Gateway {
             error!(%error, "a request failed");
         }
         if let Some(destination) = &ctx.destination {
-            let status = session
-                .response_written()
-                .map_or(0, |head| head.status.as_u16());
-            self.metrics.forwarded(&destination.upstream().name, status);
+            let answer = session.response_written();
+            let status = answer.map_or(0, |head| head.status.as_u16());
+            let lasts = session.is_upgrade_req() || answer.is_some_and(forward::is_stream);
+            let took = (!lasts).then(|| ctx.began.elapsed());
+            self.metrics.forwarded(destination, status, took);
         }
     }
 }

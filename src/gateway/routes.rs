@@ -45,6 +45,15 @@ impl Destination {
         }
     }
 
+    /// The path of what routes it, as the configuration has it.
+    pub fn name(&self) -> &str {
+        match (&self.route, &self.feed) {
+            (Some(route), _) => &route.path,
+            (None, Some(feed)) => &feed.path,
+            (None, None) => unreachable!("invariant: a destination has a route or a feed"),
+        }
+    }
+
     /// The entry that routes it, if it is not the feed alone.
     pub fn route(&self) -> Option<&Route> {
         self.route.as_deref()

@@ -79,7 +79,7 @@ impl Gateway {
                     head,
                     wire,
                     seat,
-                    connection: self.metrics.opened(feed, protocol, under_way),
+                    connection: self.metrics.opened(feed, protocol, wire.coding, under_way),
                 };
                 self.writers.adopt(delivery, peer);
                 Ok(())

@@ -1,13 +1,17 @@
 //! What the hub counts.
 
-use std::sync::Arc;
+mod shares;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+pub(super) use shares::Shares;
 
 use crate::core::cursor::{Losses, Opening};
-use crate::core::event::{Mode, Modes, State};
-use crate::core::sse::Kind;
+use crate::core::event::{Mode, Modes, State, Timestamp};
 use crate::core::sse::gzip::Form;
+use crate::core::sse::{Coding, Kind};
 use crate::metrics::Registry;
 
 /// The families, each labelled by feed.
@@ -21,9 +25,16 @@ pub struct Metrics {
     openings: IntCounterVec,
     pokes: IntCounterVec,
     blocks: IntCounterVec,
+    frames_encoded: IntCounterVec,
+    frames_sent: IntCounterVec,
+    latency: HistogramVec,
+    blocked: IntGaugeVec,
+    spared_requests: IntCounterVec,
+    spared_bytes: IntCounterVec,
     topics: IntGaugeVec,
     state: IntGaugeVec,
     last_success: IntGaugeVec,
+    last_change: IntGaugeVec,
     history_events: IntGaugeVec,
     history_bytes: IntGaugeVec,
 }
@@ -76,6 +87,41 @@ impl Metrics {
                 "Compressed blocks of shared events that were made, by form.",
                 &["feed", "form"],
             ),
+            frames_encoded: registry.counters(
+                "frames_encoded_total",
+                "Frames that were made of events, by content coding, to be shared by all who get \
+                 the same; without signs of life and reconnection times.",
+                &["feed", "form"],
+            ),
+            frames_sent: registry.counters(
+                "frames_sent_total",
+                "Frames of events written to subscribers, by content coding; without signs of \
+                 life and reconnection times.",
+                &["feed", "form"],
+            ),
+            latency: registry.seconds(
+                "delivery_latency_seconds",
+                "Time from the last byte of a poll's answer until the change that it brought was \
+                 written to a subscriber who was up to date before.",
+                &["feed"],
+            ),
+            blocked: registry.gauges(
+                "subscribers_blocked",
+                "Subscribers whose connection takes no bytes at present.",
+                &["feed"],
+            ),
+            spared_requests: registry.counters(
+                "spared_requests_total",
+                "Requests that the upstream was spared: at each poll one for each subscriber but \
+                 the first, and plain requests answered from memory; at least so many.",
+                &["feed"],
+            ),
+            spared_bytes: registry.counters(
+                "spared_bytes_total",
+                "Bytes of document that spared requests would have been answered with; at least \
+                 so many.",
+                &["feed"],
+            ),
             topics: registry.gauges("topics", "Topics there are of the feed.", &["feed"]),
             state: registry.gauges(
                 "feed_state",
@@ -86,6 +132,11 @@ impl Metrics {
             last_success: registry.gauges(
                 "last_success_timestamp_seconds",
                 "When a poll of the feed last succeeded, in Unix time; 0 before the first.",
+                &["feed"],
+            ),
+            last_change: registry.gauges(
+                "last_change_timestamp_seconds",
+                "When a poll of the feed last brought a change, in Unix time; 0 before the first.",
                 &["feed"],
             ),
             history_events: registry.gauges("history_events", "Events kept for resume.", &["feed"]),
@@ -105,10 +156,19 @@ impl Metrics {
             openings: self.openings.clone(),
             pokes: self.pokes.with_label_values(feed),
             blocks: Form::ALL.map(|form| self.blocks.with_label_values(&[path, form.name()])),
+            frames_encoded: Coding::ALL
+                .map(|form| self.frames_encoded.with_label_values(&[path, form.name()])),
+            frames_sent: Coding::ALL
+                .map(|form| self.frames_sent.with_label_values(&[path, form.name()])),
+            latency: self.latency.with_label_values(feed),
+            blocked: self.blocked.with_label_values(feed),
+            spared_requests: self.spared_requests.with_label_values(feed),
+            spared_bytes: self.spared_bytes.with_label_values(feed),
             topics: self.topics.with_label_values(feed),
             paused: self.state.with_label_values(&[path, "paused"]),
             state: State::ALL.map(|state| self.state.with_label_values(&[path, state.name()])),
             last_success: self.last_success.with_label_values(feed),
+            last_change: self.last_change.with_label_values(feed),
             history_events: self.history_events.with_label_values(feed),
             history_bytes: self.history_bytes.with_label_values(feed),
             path: path.to_owned(),
@@ -128,10 +188,17 @@ pub struct FeedMetrics {
     openings: IntCounterVec,
     pokes: IntCounter,
     blocks: [IntCounter; Form::ALL.len()],
+    frames_encoded: [IntCounter; Coding::ALL.len()],
+    frames_sent: [IntCounter; Coding::ALL.len()],
+    latency: Histogram,
+    blocked: IntGauge,
+    spared_requests: IntCounter,
+    spared_bytes: IntCounter,
     topics: IntGauge,
     paused: IntGauge,
     state: [IntGauge; State::ALL.len()],
     last_success: IntGauge,
+    last_change: IntGauge,
     history_events: IntGauge,
     history_bytes: IntGauge,
 }
@@ -172,81 +239,67 @@ impl FeedMetrics {
         state.map_or(&self.paused, |state| &self.state[state as usize])
     }
 
-    /// So many compressed blocks of each form were made.
-    pub fn compressed(&self, blocks: &[u64; Form::ALL.len()]) {
-        for (counter, count) in self.blocks.iter().zip(blocks) {
-            counter.inc_by(*count);
-        }
+    /// The upstream was spared so many requests, each of which had brought so many bytes.
+    pub(super) fn spared(&self, requests: u64, bytes: usize) {
+        self.spared_requests.inc_by(requests);
+        self.spared_bytes.inc_by(requests * bytes as u64);
     }
 
-    /// Events of these kinds and this many bytes reached the sockets of subscribers.
-    pub fn delivered(&self, events: &[u64; Kind::ALL.len()], bytes: u64) {
-        for (counter, count) in self.delivered.iter().zip(events) {
-            // A zero costs as much as any number: the line in memory is shared.
-            if *count > 0 {
-                counter.inc_by(*count);
-            }
+    /// So many frames of events were made, by content coding.
+    pub fn encoded(&self, frames: &[u64; Coding::ALL.len()]) {
+        add(&self.frames_encoded, frames);
+    }
+
+    /// Changes whose answers came at these moments have now reached so many subscribers.
+    pub fn arrived(&self, changes: &[(Timestamp, u64)], now: Timestamp) {
+        let latency = self.latency.local();
+        for (came, subscribers) in changes {
+            let seconds = Duration::from_millis(now.since(*came)).as_secs_f64();
+            (0..*subscribers).for_each(|_| latency.observe(seconds));
         }
+        latency.flush();
+    }
+
+    /// The connection of one more subscriber takes no bytes, for as long as the result lives.
+    pub fn blocked(&self) -> Blocked {
+        self.blocked.inc();
+        Blocked(self.blocked.clone())
+    }
+
+    /// So many compressed blocks of each form were made.
+    pub fn compressed(&self, blocks: &[u64; Form::ALL.len()]) {
+        add(&self.blocks, blocks);
+    }
+
+    /// So many events of these kinds, in so many frames by content coding, and this many bytes
+    /// reached the sockets of subscribers.
+    pub fn delivered(
+        &self,
+        events: &[u64; Kind::ALL.len()],
+        frames: &[u64; Coding::ALL.len()],
+        bytes: u64,
+    ) {
+        add(&self.delivered, events);
+        add(&self.frames_sent, frames);
         self.sent_bytes.inc_by(bytes);
     }
 }
 
-/// What one topic adds to its feed's gauges, taken out again when this is dropped.
+/// A subscriber whose connection takes no bytes, counted as such while this lives.
 #[derive(Debug)]
-pub(super) struct Shares {
-    metrics: Arc<FeedMetrics>,
-    /// Paused if none.
-    state: Option<State>,
-    held: (i64, i64),
-}
+pub struct Blocked(IntGauge);
 
-impl Shares {
-    /// A topic that was never polled.
-    pub(super) fn new(metrics: Arc<FeedMetrics>) -> Self {
-        metrics.topics.inc();
-        metrics.gauge(None).inc();
-        Self {
-            metrics,
-            state: None,
-            held: (0, 0),
-        }
-    }
-
-    /// It is not polled now.
-    pub(super) fn paused(&mut self) {
-        self.enter(None);
-    }
-
-    /// It is in this state; its last success was so many seconds after the Unix epoch.
-    pub(super) fn state(&mut self, state: State, last_success: u64) {
-        self.enter(Some(state));
-        let seconds = i64::try_from(last_success).unwrap_or(i64::MAX);
-        let newest = &self.metrics.last_success;
-        newest.set(newest.get().max(seconds));
-    }
-
-    /// It keeps so many events of so many bytes.
-    pub(super) fn holds(&mut self, (events, bytes): (usize, usize)) {
-        let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
-        let held = (number(events), number(bytes));
-        self.metrics.history_events.add(held.0 - self.held.0);
-        self.metrics.history_bytes.add(held.1 - self.held.1);
-        self.held = held;
-    }
-
-    fn enter(&mut self, state: Option<State>) {
-        if state != self.state {
-            self.metrics.gauge(state).inc();
-            self.metrics.gauge(self.state).dec();
-            self.state = state;
-        }
-    }
-}
-
-impl Drop for Shares {
+impl Drop for Blocked {
     fn drop(&mut self) {
-        self.holds((0, 0));
-        self.metrics.gauge(self.state).dec();
-        self.metrics.topics.dec();
+        self.0.dec();
+    }
+}
+
+fn add(counters: &[IntCounter], counts: &[u64]) {
+    for (counter, count) in counters.iter().zip(counts) {
+        // A zero costs as much as any number: the line in memory is shared.
+        if *count > 0 {
+            counter.inc_by(*count);
+        }
     }
 }

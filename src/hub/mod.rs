@@ -15,6 +15,7 @@
 //! | `common` | what the topics of a feed share |
 //! | `demand`, `followers`, `subscription` | who listens, who is woken, who reads where |
 //! | `report`, `metrics` | what is told of it |
+//! | `spared` | which requests the upstream was spared |
 
 mod common;
 mod demand;
@@ -24,6 +25,7 @@ mod identity;
 mod key;
 mod metrics;
 mod report;
+mod spared;
 mod subscription;
 mod target;
 mod topic;
@@ -42,7 +44,7 @@ pub use followers::Following;
 pub use identity::Identity;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
-pub use metrics::{FeedMetrics, Metrics};
+pub use metrics::{Blocked, FeedMetrics, Metrics};
 pub use report::{Lessons, Newest, Report};
 pub use subscription::{Due, Subscription, Then};
 pub use target::Target;

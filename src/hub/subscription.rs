@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::demand::Demand;
 use super::topic::Topic;
 use crate::core::cursor::{Cursor, Losses};
+use crate::core::event::Timestamp;
 use crate::core::sse::Frame;
 
 /// A place in a topic. It keeps the topic polled while it lives.
@@ -20,6 +21,8 @@ pub struct Subscription {
 pub struct Due {
     /// To be sent, in this order.
     pub frames: Vec<Arc<Frame>>,
+    /// When the answers came that brought the changes among them, as far as that is known.
+    pub came: Vec<Timestamp>,
     /// Where that leads.
     pub after: Cursor,
     /// What is lost on the way.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -50,6 +51,8 @@ pub(super) struct Inquiry {
 pub(super) struct Answered {
     /// What the head asks for, as far as the feed heeds it.
     pub(super) hints: Hints,
+    /// When its last byte came, or when it failed.
+    pub(super) at: Timestamp,
     /// A body or its absence, to be [read](Inquiry::read).
     pub(super) outcome: Result<Answer, PollError>,
 }
@@ -148,11 +151,13 @@ impl Inquiry {
                 &requests,
             )
             .await;
+        let at = self.clock.now();
         metrics.answered(started.elapsed());
-        let hints = hints::read(&reply.head, self.clock.now()).heeded(feed.poll.respect);
+        let hints = hints::read(&reply.head, at).heeded(feed.poll.respect);
         self.tell_gate(pass, &reply, hints);
         Answered {
             hints,
+            at,
             outcome: reply.outcome,
         }
     }
@@ -190,19 +195,36 @@ impl Inquiry {
             return Ok(("not_modified", None));
         };
         metrics.received(body.len());
+        let started = Instant::now();
+        let found = self.take(body, validators, wanted, metrics).await;
+        metrics.read(started.elapsed());
+        found
+    }
+
+    async fn take(
+        &mut self,
+        body: Bytes,
+        validators: Validators,
+        wanted: Modes,
+        metrics: &PollMetrics,
+    ) -> Result<Found, Failure> {
         let Some(body) = self.reading.read(body).await? else {
             self.document.not_modified();
             self.validators = validators;
             return Ok(("unchanged", None));
         };
         self.document.want(wanted);
-        let bytes = body.len().max(self.document.body_len());
+        let held = self.document.body_len();
+        let bytes = body.len().max(held);
         let observation = apart(bytes, || self.document.observe(body))?;
         self.reading.accepted();
         self.validators = validators;
         Ok(match observation {
             Observation::Unchanged => ("unchanged", None),
             Observation::Changed(change) => {
+                if held > 0 {
+                    metrics.fell_back(wanted, &change);
+                }
                 self.document_bytes = change.snapshot.len();
                 ("changed", Some(change))
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::core::change::Change;
-use crate::core::event::Mode;
+use crate::core::event::{Mode, Modes};
 use crate::metrics::Registry;
 
 /// What changes are encoded in on demand.
@@ -20,6 +20,8 @@ pub struct Metrics {
     body_bytes: IntCounterVec,
     encoded_bytes: IntCounterVec,
     document_bytes: IntCounterVec,
+    diff: HistogramVec,
+    fallbacks: IntCounterVec,
     noise_bytes: IntCounterVec,
     noise_places: IntGaugeVec,
 }
@@ -59,6 +61,17 @@ impl Metrics {
                 "Bytes of the documents that changes led to.",
                 &["feed"],
             ),
+            diff: registry.seconds(
+                "diff_duration_seconds",
+                "Time to read an answer that has a body, to compare it and to encode what changed.",
+                &["feed"],
+            ),
+            fallbacks: registry.counters(
+                "snapshot_fallbacks_total",
+                "Changes that somebody wanted in this form and that became a snapshot, as the form \
+                 was no smaller or cannot say them.",
+                &["feed", "form"],
+            ),
             noise_bytes: registry.counters(
                 "noise_bytes_total",
                 "Bytes of events, about, that were spent on places whose value changes at every \
@@ -85,6 +98,8 @@ impl Metrics {
             encoded_bytes: FORMS
                 .map(|form| self.encoded_bytes.with_label_values(&[path, form.name()])),
             document_bytes: self.document_bytes.with_label_values(&[path]),
+            diff: self.diff.with_label_values(&[path]),
+            fallbacks: FORMS.map(|form| self.fallbacks.with_label_values(&[path, form.name()])),
             noise_bytes: self.noise_bytes.with_label_values(&[path]),
             noise_places: self.noise_places.with_label_values(&[path]),
             places: 0,
@@ -105,6 +120,9 @@ pub struct PollMetrics {
     /// As in [`FORMS`].
     encoded_bytes: [IntCounter; FORMS.len()],
     document_bytes: IntCounter,
+    diff: Histogram,
+    /// As in [`FORMS`].
+    fallbacks: [IntCounter; FORMS.len()],
     noise_bytes: IntCounter,
     noise_places: IntGauge,
     /// What this one adds to the gauge.
@@ -137,6 +155,19 @@ impl PollMetrics {
 
     pub(super) fn received(&self, bytes: usize) {
         self.body_bytes.inc_by(bytes as u64);
+    }
+
+    pub(super) fn read(&self, took: Duration) {
+        self.diff.observe(took.as_secs_f64());
+    }
+
+    /// A document followed another, and these forms of the change were wanted.
+    pub(super) fn fell_back(&self, wanted: Modes, change: &Change) {
+        for (counter, form) in self.fallbacks.iter().zip(FORMS) {
+            if wanted.contains(form) && change.size(form).is_none() {
+                counter.inc();
+            }
+        }
     }
 
     pub(super) fn noise(&mut self, places: usize, bytes: u64) {

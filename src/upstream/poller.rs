@@ -174,7 +174,8 @@ impl Poller {
             .inquiry
             .ask(&feed, pass, is_conditional, &self.metrics)
             .await;
-        if answered.is_whole() {
+        let (at, is_whole) = (answered.at, answered.is_whole());
+        if is_whole {
             self.schedule.was_whole(started);
         }
         let hints = answered.hints;
@@ -186,7 +187,6 @@ impl Poller {
             .inquiry
             .read(answered.outcome, wanted, &self.metrics)
             .await;
-        let now = self.clock.now();
         let label = match &outcome {
             Ok((label, _)) => *label,
             Err(failure) => failure.label(),
@@ -194,9 +194,9 @@ impl Poller {
         self.metrics.polled(label);
         let change = match outcome {
             Ok((_, change)) => change,
-            Err(failure) => return self.failed(&failure, hints, now),
+            Err(failure) => return self.failed(&failure, hints, self.clock.now()),
         };
-        if self.topic.succeeded(now) {
+        if self.topic.succeeded(at) {
             self.log_state();
         }
         let changed = change.is_some();
@@ -205,6 +205,7 @@ impl Poller {
             self.metrics.changed(&change);
             self.backplane.publish(&self.topic, change).await;
         }
+        self.topic.served(is_whole);
         // Only what shares a budget has to ask for its part of it.
         let seat = self
             .seat

@@ -21,6 +21,8 @@ pub struct Frame {
     /// How many events of each kind there are.
     tally: Vec<(Kind, u64)>,
     text: Piece,
+    /// Whether it was counted as made, uncompressed.
+    is_counted: AtomicBool,
     /// Bytes of the events' data.
     data: usize,
     /// The text compressed, as soon as somebody needs it so.
@@ -104,6 +106,7 @@ impl Frame {
             kind,
             tally: vec![(kind, 1)],
             text: Piece::of(parts),
+            is_counted: AtomicBool::new(false),
             data: 0,
             gzip: OnceLock::new(),
         }
@@ -116,6 +119,7 @@ impl Frame {
             kind: self.kind,
             tally: self.tally.clone(),
             text: self.text.clone(),
+            is_counted: AtomicBool::new(false),
             data: self.data,
             gzip: OnceLock::from(Zipped::of(&block)),
         };
@@ -152,6 +156,16 @@ impl Frame {
     /// Whether taking its bytes will be quick: it need not be compressed first, or is small.
     pub fn is_quick(&self, coding: Coding) -> bool {
         coding == Coding::Identity || self.gzip.get().is_some() || self.text.payload_len() <= QUICK
+    }
+
+    /// Whether it carries what happened, as all but signs of life and reconnection times do.
+    pub fn is_event(&self) -> bool {
+        !matches!(self.kind, Kind::Heartbeat | Kind::Retry)
+    }
+
+    /// True to the first who asks, for whoever counts how often it was made uncompressed.
+    pub fn count_text(&self) -> bool {
+        !self.is_counted.swap(true, Ordering::Relaxed)
     }
 
     /// How its compressed form was made, to the first who asks.

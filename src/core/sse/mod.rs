@@ -42,6 +42,19 @@ pub enum Coding {
     Gzip,
 }
 
+impl Coding {
+    /// Every coding.
+    pub const ALL: [Coding; 2] = [Coding::Identity, Coding::Gzip];
+
+    /// The name in `Accept-Encoding` and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Coding::Identity => "identity",
+            Coding::Gzip => "gzip",
+        }
+    }
+}
+
 /// What a frame carries; the label under which its delivery is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

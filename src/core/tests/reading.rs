@@ -134,7 +134,7 @@ impl World {
             kind: ItemKind::Changed,
             data: text(*size),
         };
-        let id = self.log.append(Change {
+        let change = Change {
             snapshot: Bytes::from(document(sequence)).into(),
             patch: sizes.patch.map(text),
             merge: sizes.merge.map(text),
@@ -142,7 +142,8 @@ impl World {
                 .items
                 .as_ref()
                 .map(|sizes| sizes.iter().map(event).collect()),
-        });
+        };
+        let id = self.log.append(change, None);
         self.changes.push(sizes);
         prop_assert_eq!(
             id,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::block_in_place;
 
+use crate::core::event::Timestamp;
 use crate::core::sse::gzip::{self, Checksum, Form, Sum};
 use crate::core::sse::{Coding, Frame, Kind, Wire};
 
@@ -21,6 +22,10 @@ pub struct Batch {
     tally: Tally,
     /// Compressed blocks that were made for it, by form.
     blocks: [u64; Form::ALL.len()],
+    /// Frames that were made for it, by content coding.
+    encoded: [u64; Coding::ALL.len()],
+    /// When the answers came that brought what it tells.
+    came: Vec<Timestamp>,
     /// What they add to the checksum of a compressed body.
     sum: Sum,
 }
@@ -30,6 +35,8 @@ pub struct Batch {
 pub struct Tally {
     /// Events, by kind.
     pub events: [u64; Kind::ALL.len()],
+    /// What they came in, by content coding.
+    pub frames: [u64; Coding::ALL.len()],
     /// Bytes of the body, compressed if it is, without transfer coding.
     pub bytes: u64,
 }
@@ -47,12 +54,19 @@ impl Batch {
             .collect();
         let (mut tally, mut sum) = (Tally::default(), Sum::default());
         let mut blocks = [0; Form::ALL.len()];
+        let mut encoded = [0; Coding::ALL.len()];
         for frame in &frames {
-            if wire.coding == Coding::Gzip {
-                sum = sum.and(frame.sum());
-                if let Some(form) = frame.count_form() {
-                    blocks[form as usize] += 1;
+            let is_new = match wire.coding {
+                Coding::Identity => frame.count_text(),
+                Coding::Gzip => {
+                    sum = sum.and(frame.sum());
+                    let form = frame.count_form();
+                    form.inspect(|form| blocks[*form as usize] += 1).is_some()
                 }
+            };
+            if frame.is_event() {
+                tally.frames[wire.coding as usize] += 1;
+                encoded[wire.coding as usize] += u64::from(is_new);
             }
             for (kind, count) in frame.tally() {
                 tally.events[*kind as usize] += count;
@@ -66,8 +80,16 @@ impl Batch {
             frames,
             tally,
             blocks,
+            encoded,
+            came: Vec::new(),
             sum,
         }
+    }
+
+    /// This, which tells changes that answers of these moments brought.
+    pub fn telling(mut self, came: Vec<Timestamp>) -> Self {
+        self.came = came;
+        self
     }
 
     /// What goes before a body, its beginning, `first`, and then this.
@@ -91,6 +113,7 @@ impl Batch {
         joined.parts.extend(self.parts.iter().cloned());
         joined.frames.extend(self.frames.iter().cloned());
         joined.tally.add(&self.tally);
+        joined.came.clone_from(&self.came);
         joined.sum = joined.sum.and(self.sum);
         joined
     }
@@ -125,6 +148,16 @@ impl Batch {
     /// Compressed blocks that were made for it and not counted before, by form.
     pub fn blocks(&self) -> &[u64; Form::ALL.len()] {
         &self.blocks
+    }
+
+    /// Frames of events that were made for it and not counted before, by content coding.
+    pub fn encoded(&self) -> &[u64; Coding::ALL.len()] {
+        &self.encoded
+    }
+
+    /// When the answers came that brought what it tells.
+    pub fn came(&self) -> &[Timestamp] {
+        &self.came
     }
 
     /// What its delivery counts as.
@@ -180,6 +213,9 @@ impl Tally {
     /// This was delivered, too.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.events.iter_mut().zip(other.events) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.frames.iter_mut().zip(other.frames) {
             *mine += theirs;
         }
         self.bytes += other.bytes;

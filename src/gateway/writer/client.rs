@@ -17,7 +17,7 @@ use crate::core::sse::gzip::Checksum;
 use crate::core::sse::{Coding, Frame, Wire};
 use crate::gateway::metrics::Connection;
 use crate::gateway::seats::Seat;
-use crate::hub::{Subscription, Then};
+use crate::hub::{Blocked, Subscription, Then};
 
 /// A slow client gets one second more for each of these.
 const BYTES_PER_SECOND: usize = 16 * 1024;
@@ -91,6 +91,8 @@ pub struct Client {
     head: Bytes,
     /// Whether more is due than was taken last.
     is_behind: bool,
+    /// Whether it ever got all there was, so that what it gets since is news.
+    is_live: bool,
     /// When it has been open for long enough.
     expires: Option<Tick>,
     /// Probes left, if its end of the connection is closed.
@@ -118,6 +120,8 @@ struct Sending {
     batch: Arc<Batch>,
     progress: Progress,
     deadline: Tick,
+    /// While its connection takes none of it.
+    blocked: Option<Blocked>,
 }
 
 /// How far a stream is.
@@ -152,6 +156,7 @@ impl Client {
             is_greeted: false,
             head: delivery.head,
             is_behind: false,
+            is_live: false,
             expires: lifetime.map(|lifetime| now.saturating_add(lifetime)),
             probes: None,
             chatter: 0,
@@ -266,11 +271,15 @@ impl Client {
         };
         let mut context = Context::from_waker(&self.waker);
         let Sending {
-            batch, progress, ..
+            batch,
+            progress,
+            blocked,
+            deadline,
         } = sending;
         match self.transport.poll_send(&mut context, batch, progress) {
             Poll::Ready(Ok(())) => {
-                crowd.delivered(batch.tally());
+                crowd.delivered(batch, self.is_live);
+                self.is_live |= !self.is_behind;
                 if self.wire.coding == Coding::Gzip {
                     self.checksum.add(batch.sum());
                 }
@@ -285,8 +294,11 @@ impl Client {
                 Some(_) => Closed::Left,
                 None => Closed::Broken,
             }),
-            Poll::Pending if now >= sending.deadline => Err(Closed::WriteTimeout),
-            Poll::Pending => Ok(false),
+            Poll::Pending if now >= *deadline => Err(Closed::WriteTimeout),
+            Poll::Pending => {
+                blocked.get_or_insert_with(|| crowd.topic.metrics().blocked());
+                Ok(false)
+            }
         }
     }
 
@@ -360,6 +372,7 @@ impl Client {
         self.sending = Some(Sending {
             batch,
             progress: Progress::default(),
+            blocked: None,
             deadline: now.saturating_add(ticks(patience)).saturating_add(1),
         });
     }

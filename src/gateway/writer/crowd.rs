@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::batch::{Batch, Tally};
+use crate::clock::Clock;
 use crate::core::cursor::{Cursor, Losses};
+use crate::core::event::Timestamp;
 use crate::core::sse::Wire;
 use crate::hub::{Following, Then, Topic};
 
@@ -27,7 +29,10 @@ pub struct Crowd {
     /// The sign of life, for each way of writing it.
     heartbeats: Vec<(Wire, Arc<Batch>)>,
     tally: Tally,
+    /// When the answers came that brought live changes, and how many got them.
+    arrived: Vec<(Timestamp, u64)>,
     losses: Losses,
+    clock: Clock,
     is_served: bool,
     _following: Following,
 }
@@ -46,7 +51,7 @@ pub struct Offer {
 
 impl Crowd {
     /// Nobody yet. `following` is what wakes the shard when the topic changes.
-    pub fn new(topic: Arc<Topic>, following: Following) -> Self {
+    pub fn new(topic: Arc<Topic>, following: Following, clock: Clock) -> Self {
         Self {
             topic,
             members: Vec::new(),
@@ -54,7 +59,9 @@ impl Crowd {
             oldest: 0,
             heartbeats: Vec::new(),
             tally: Tally::default(),
+            arrived: Vec::new(),
             losses: Losses::default(),
+            clock,
             is_served: false,
             _following: following,
         }
@@ -73,8 +80,10 @@ impl Crowd {
 
     fn ask(&mut self, cursor: Cursor, wire: Wire) -> Arc<Offer> {
         let due = self.topic.due(cursor);
-        let batch = Batch::of(due.frames, wire);
-        self.topic.metrics().compressed(batch.blocks());
+        let batch = Batch::of(due.frames, wire).telling(due.came);
+        let metrics = self.topic.metrics();
+        metrics.compressed(batch.blocks());
+        metrics.encoded(batch.encoded());
         let offer = Arc::new(Offer {
             batch: Arc::new(batch),
             after: due.after,
@@ -108,9 +117,15 @@ impl Crowd {
         batch
     }
 
-    /// One of them got this.
-    pub fn delivered(&mut self, tally: &Tally) {
-        self.tally.add(tally);
+    /// One of them got this; what it tells was news if that one was up to date before.
+    pub fn delivered(&mut self, batch: &Batch, is_live: bool) {
+        self.tally.add(batch.tally());
+        for came in batch.came().iter().filter(|_| is_live) {
+            match self.arrived.iter_mut().find(|(other, _)| other == came) {
+                Some((_, subscribers)) => *subscribers += 1,
+                None => self.arrived.push((*came, 1)),
+            }
+        }
     }
 
     /// Whether one of them is served now for the first time since the last report.
@@ -128,7 +143,11 @@ impl Crowd {
         let tally = std::mem::take(&mut self.tally);
         let metrics = self.topic.metrics();
         if tally.bytes > 0 {
-            metrics.delivered(&tally.events, tally.bytes);
+            metrics.delivered(&tally.events, &tally.frames, tally.bytes);
+        }
+        if !self.arrived.is_empty() {
+            metrics.arrived(&self.arrived, self.clock.now());
+            self.arrived.clear();
         }
         let losses = std::mem::take(&mut self.losses);
         if losses != Losses::default() {

@@ -35,6 +35,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::metrics::Connection;
 use super::seats::Seat;
+use crate::clock::Clock;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
 use mailbox::Mailbox;
@@ -72,10 +73,10 @@ type Newcomer = (Delivery, TaskTrackerToken);
 impl Writers {
     /// Writers that share the work between so many tasks; `streams` counts the open ones. To be
     /// called inside a runtime.
-    pub fn new(shards: usize, streams: TaskTracker) -> Self {
+    pub fn new(shards: usize, streams: TaskTracker, clock: Clock) -> Self {
         let shard = |_| {
             let mailbox = Arc::new(Mailbox::default());
-            tokio::spawn(shard::keep_running(Arc::clone(&mailbox)));
+            tokio::spawn(shard::keep_running(Arc::clone(&mailbox), clock));
             mailbox
         };
         Self {

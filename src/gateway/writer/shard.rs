@@ -20,6 +20,7 @@ use super::client::{Client, Closed};
 use super::crowd::Crowd;
 use super::mailbox::{Mailbox, Ready};
 use super::wheel::{TICK, Tick, Wheel};
+use crate::clock::Clock;
 use crate::hub::Topic;
 
 /// So many are served before other tasks get their turn.
@@ -37,6 +38,7 @@ struct Shard {
     /// Crowds that were served since the metrics were told.
     served: Vec<u32>,
     wheel: Wheel,
+    clock: Clock,
     began: Instant,
     sleep: Pin<Box<Sleep>>,
     newcomers: Vec<Newcomer>,
@@ -45,9 +47,9 @@ struct Shard {
 
 /// Runs a shard for ever. One that fails, which is a mistake in pollcast, loses its subscribers,
 /// who come back to the next.
-pub async fn keep_running(mailbox: Arc<Mailbox>) {
+pub async fn keep_running(mailbox: Arc<Mailbox>, clock: Clock) {
     loop {
-        let shard = run(Arc::clone(&mailbox));
+        let shard = run(Arc::clone(&mailbox), clock);
         // It keeps its own measure of when others get their turn.
         let task = tokio::spawn(tokio::task::unconstrained(shard));
         match task.await {
@@ -59,13 +61,13 @@ pub async fn keep_running(mailbox: Arc<Mailbox>) {
     }
 }
 
-async fn run(mailbox: Arc<Mailbox>) -> Infallible {
-    let mut shard = Shard::new(mailbox);
+async fn run(mailbox: Arc<Mailbox>, clock: Clock) -> Infallible {
+    let mut shard = Shard::new(mailbox, clock);
     poll_fn(|context| shard.poll(context)).await
 }
 
 impl Shard {
-    fn new(mailbox: Arc<Mailbox>) -> Self {
+    fn new(mailbox: Arc<Mailbox>, clock: Clock) -> Self {
         let began = Instant::now();
         Self {
             mailbox,
@@ -75,6 +77,7 @@ impl Shard {
             queue: VecDeque::new(),
             served: Vec::new(),
             wheel: Wheel::default(),
+            clock,
             began,
             sleep: Box::pin(sleep_until(began)),
             newcomers: Vec::new(),
@@ -170,7 +173,7 @@ impl Shard {
         let index = number(entry.key());
         self.crowd_of.insert(address(&topic), index);
         let following = topic.follow(self.mailbox.bell(Ready::Crowd(index)));
-        entry.insert(Crowd::new(topic, following));
+        entry.insert(Crowd::new(topic, following, self.clock));
         index
     }
 

@@ -101,6 +101,18 @@ impl Topic {
         }
     }
 
+    /// Whether a poll was answered since polling last began.
+    pub fn is_warm(&self) -> bool {
+        self.lock().warm
+    }
+
+    /// Somebody who did not wait for a poll was told the newest document, or that it is the one that
+    /// he has, in so many bytes of it.
+    pub fn answered(&self, bytes: usize) {
+        let requests = self.lock().spared.asked();
+        self.metrics().spared(requests, bytes);
+    }
+
     /// Waits until there is a newer event than this one, or none will come.
     pub async fn newer_than(&self, id: EventId) {
         let mut version = self.version.subscribe();
@@ -122,6 +134,7 @@ impl Topic {
     pub fn due(&self, cursor: Cursor) -> Due {
         let mut due = Due {
             frames: Vec::new(),
+            came: Vec::new(),
             after: cursor,
             losses: Losses::default(),
             then: Then::More,
@@ -140,6 +153,7 @@ impl Topic {
         }
         let mut bytes = 0;
         while due.frames.len() < MAX_FRAMES_DUE && bytes < MAX_BYTES_DUE {
+            let was_at = due.after.sequence();
             let Some(frame) = due.after.next(log, notice.as_ref()) else {
                 due.then = Then::Wait;
                 if let Some(denial) = health.ended() {
@@ -148,6 +162,9 @@ impl Topic {
                 }
                 break;
             };
+            if due.after.sequence() != was_at {
+                due.came.extend(log.came(due.after.sequence()));
+            }
             bytes += frame.size();
             due.frames.push(frame);
         }

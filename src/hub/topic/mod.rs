@@ -16,6 +16,7 @@ use super::followers::Followers;
 use super::identity::Identity;
 use super::metrics::{FeedMetrics, Shares};
 use super::report::{Lessons, Report};
+use super::spared::Spared;
 use crate::config::{Feed, Idle};
 use crate::core::cursor::Notice;
 use crate::core::event::{State, Timestamp};
@@ -59,6 +60,7 @@ struct Inner {
     /// When the poll succeeded that brought the newest change.
     changed: Option<Timestamp>,
     lessons: Lessons,
+    spared: Spared,
     shares: Shares,
     /// The next poll, once it is known.
     next: Option<Next>,
@@ -100,6 +102,7 @@ impl Topic {
             draining: false,
             changed: None,
             lessons: Lessons::default(),
+            spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
             next: None,
         };
@@ -222,7 +225,7 @@ impl Topic {
         let changed = change(&mut inner.health);
         let state = inner.health.state();
         let is_news = inner.renew_notice() || inner.health.ended() != ended;
-        let last_success = inner.health.last_success().map_or(0, |at| at.0 / 1000);
+        let last_success = inner.health.last_success();
         inner.shares.state(state, last_success);
         drop(inner);
         // Most polls change nothing, and nobody is woken for them.

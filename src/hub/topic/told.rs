@@ -11,12 +11,14 @@ use crate::core::schedule::Next;
 use crate::hub::report::Lessons;
 
 impl Topic {
-    /// Makes this change the newest event.
+    /// Makes this change the newest event, brought by the answer that was the last success.
     pub fn append(&self, change: Change) -> EventId {
         let mut inner = self.lock();
         let forms = change.forms();
-        let id = inner.log.append(change);
         inner.changed = inner.health.last_success();
+        let at = inner.changed;
+        let id = inner.log.append(change, at);
+        inner.shares.changed(at);
         self.metrics().published(forms);
         let held = inner.log.held();
         inner.shares.holds(held);
@@ -25,10 +27,25 @@ impl Topic {
         id
     }
 
-    /// A poll succeeded; to be said before its change is published. True if the state changed.
-    pub fn succeeded(&self, now: Timestamp) -> bool {
+    /// A poll succeeded, and its answer came at that moment; to be said before its change is
+    /// published. True if the state changed.
+    pub fn succeeded(&self, at: Timestamp) -> bool {
         self.lock().refused = None;
-        self.update(|health| health.succeeded(now))
+        self.update(|health| health.succeeded(at))
+    }
+
+    /// What a poll's answer said is in place; it had a body if it `is_whole`. To be said once of
+    /// each success.
+    pub fn served(&self, is_whole: bool) {
+        let listening = self.audience.borrow().listening();
+        let mut inner = self.lock();
+        let requests = inner.spared.polled(listening);
+        let bytes = match is_whole {
+            true => inner.log.document_bytes(),
+            false => 0,
+        };
+        drop(inner);
+        self.metrics().spared(requests, bytes);
     }
 
     /// A poll failed. True if the state changed.
