@@ -245,14 +245,11 @@ fn promtool_takes_the_example_and_its_rules_and_every_alert_does_as_tested() {
             "{name} is not in the README"
         );
         let cases = tests["tests"].as_array().expect("tests").iter();
-        let cases = cases.flat_map(|test| test["alert_rule_test"].as_array().expect("cases"));
-        let (fires, rests): (Vec<_>, Vec<_>) = cases
-            .filter(|case| case["alertname"] == name)
-            .partition(|case| {
-                case["exp_alerts"]
-                    .as_array()
-                    .is_some_and(|alerts| !alerts.is_empty())
-            });
+        let cases = cases.flat_map(|test| test["promql_expr_test"].as_array().expect("cases"));
+        let asks = format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}");
+        let (rests, fires): (Vec<_>, Vec<_>) = cases
+            .filter(|case| case["expr"] == *asks)
+            .partition(|case| case["exp_samples"] == json!([]));
         assert!(!fires.is_empty(), "{name}: no test in which it fires");
         assert!(
             !rests.is_empty(),
