@@ -27,15 +27,15 @@ impl Scene {
         let urls: Value = serde_json::from_str(&urls).expect("a line of JSON");
         let tls_port = free_port().port().to_string();
         let certificates = folder().join("../../config").display().to_string();
-        let mut variables = vec![
-            ("TLS_PORT", tls_port.as_str()),
-            ("CERTIFICATES", &*certificates),
-        ];
-        for (name, url) in urls.as_object().expect("an object") {
-            variables.push((name, url.as_str().expect("a URL")));
-        }
         let config = fs::read_to_string(folder().join("dashboards/scene.yaml")).expect("a file");
-        let proxy = Proxy::start_with(&config, &variables);
+        let mut config = config
+            .replace("${TLS_PORT}", &tls_port)
+            .replace("${CERTIFICATES}", &certificates);
+        for (name, url) in urls.as_object().expect("an object") {
+            let url = url.as_str().expect("a URL");
+            config = config.replace(&format!("${{{name}}}"), url); // a server's label is what is written
+        }
+        let proxy = Proxy::start(&config);
 
         let prometheus = Prometheus::by_the_example(&proxy, scrape_interval);
         let mut crowd = node("dashboards/crowd.mjs");
