@@ -56,7 +56,7 @@ struct Asked {
 
 #[test]
 fn every_query_of_every_dashboard_finds_what_it_asks_for() {
-    let scene = Scene::start("0-25,35-40/40", 8, "500ms");
+    let scene = Scene::start("0-25,35-40/40", 8, 3, "500ms");
     let deadline = Instant::now() + 3 * PATIENCE;
     let asked = loop {
         let asked = ask_everything(&scene);
@@ -295,7 +295,7 @@ fn promtool(arguments: &[&str]) {
 #[ignore = "writes the README's pictures, which takes six minutes"]
 fn pictures() {
     let seconds: u64 = 330;
-    let scene = Scene::start("0-12,150-400", 40, "2s");
+    let scene = Scene::start("0-12,210-400", 40, 120, "2s");
     std::thread::sleep(Duration::from_secs(seconds));
     let mut render = node("dashboards/render.mjs");
     render

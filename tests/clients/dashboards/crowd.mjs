@@ -1,13 +1,14 @@
-// node crowd.mjs URL TLS_PORT CLIENTS
+// node crowd.mjs URL TLS_PORT CLIENTS SECONDS
 //
-// The clients of scene.yaml, until it is ended: some stay, some come and go and resume, one is
-// slow, some ask for what there is not, and some only make plain requests.
+// The clients of scene.yaml, until it is ended: some stay, CLIENTS come and go and resume, the last
+// of them after SECONDS, one is slow, some ask for what there is not, and some only make plain
+// requests.
 
 import { Agent, get, request } from 'node:http';
 import { connect } from 'node:http2';
 import { createConnection } from 'node:net';
 
-const [url, tlsPort, clients] = process.argv.slice(2);
+const [url, tlsPort, clients, seconds] = process.argv.slice(2);
 const agent = new Agent({ keepAlive: true, maxSockets: 4 });
 const pause = (milliseconds) => new Promise((over) => setTimeout(over, milliseconds));
 const below = (n) => Math.floor(Math.random() * n);
@@ -49,12 +50,12 @@ async function comesAndGoes() {
     const path = pick([`/orders?mode=${pick(MODES)}`, `/prices?mode=${pick(MODES)}`, '/stock', '/rates',
       `/customers/${below(7)}/orders`]);
     const first = new Stream(path);
-    await pause(1000 + below(9000));
+    await pause(1000 + below(20_000));
     await first.leave();
     await pause(200 + below(2000));
     const id = below(5) > 0 ? first.id : 'another-1';
     const again = new Stream(path, id ? { 'last-event-id': id } : {});
-    await pause(1000 + below(9000));
+    await pause(1000 + below(30_000));
     await again.leave();
     await pause(below(3000));
   }
@@ -92,8 +93,8 @@ const once = (path, method = 'GET') =>
 
 async function asks() {
   for (;;) {
-    await once(pick(['/catalogue', '/catalogue', '/catalogue', '/orders', '/orders', '/depot/shelves', '/moved',
-      '/nothing', '/broken']));
+    const usual = ['/catalogue', '/catalogue', '/orders', '/orders', '/depot/shelves'];
+    await once(below(6) > 0 ? pick(usual) : pick(['/moved', '/nothing', '/broken']));
     await pause(below(300));
   }
 }
@@ -121,6 +122,6 @@ for (const mode of MODES) stays(`/orders?mode=${mode}`);
 for (const path of ['/orders', '/prices', '/stock', '/rates']) stays(path, { 'accept-encoding': 'gzip' });
 stays('/rates');
 for (let client = 0; client < Number(clients); client++) {
-  await pause(300);
+  await pause((seconds * 1000) / clients);
   comesAndGoes();
 }

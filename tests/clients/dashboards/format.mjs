@@ -79,3 +79,13 @@ export function ticks(least, most, count, unit) {
   const last = Math.floor(most / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
 }
+
+/** Moments to write below a plot of this width: `[{ time, label }]`, in UTC. */
+export function clock({ start, end }, width) {
+  const step = [10, 30, 60, 120, 300, 600].find((step) => (end - start) / step <= width / 60) ?? 1800;
+  const first = Math.ceil(start / step) * step;
+  return Array.from({ length: Math.floor((end - first) / step) + 1 }, (_, index) => {
+    const time = first + index * step;
+    return { time, label: new Date(time * 1000).toISOString().slice(11, step < 60 ? 19 : 16) };
+  });
+}

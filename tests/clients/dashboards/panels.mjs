@@ -1,6 +1,6 @@
 // Panels that are not lines over time: stat, state-timeline, table.
 
-import { colour, format, mapped, thresholdColour } from './format.mjs';
+import { clock, colour, format, mapped, thresholdColour } from './format.mjs';
 import { line, path, rect, text, widthOf } from './svg.mjs';
 
 const GREY = '#8e8e8e';
@@ -15,7 +15,7 @@ export function stat(panel, box, series, range) {
     : colour(mapping?.color ?? thresholdColour(defaults.thresholds, value));
   const words = value === undefined ? defaults.noValue ?? 'no data'
     : mapping?.text ?? format(value, defaults.unit, defaults.decimals);
-  const size = Math.min(32, (box.width - 16) / (words.length * 0.56));
+  const size = Math.min(32, (box.width - 20) / (words.length * 0.62));
   const parts = [rect(box.x, box.y, box.width, box.height, { fill, rx: 4 })];
   const numbers = points.map(([, value]) => value);
   if (panel.options.graphMode === 'area' && Math.max(...numbers) > Math.min(...numbers)) {
@@ -60,11 +60,9 @@ export function states(panel, box, series, range) {
       }
     }
   }
-  for (let index = 0; index <= 4; index++) {
-    const time = range.start + ((range.end - range.start) * index) / 4;
-    const anchor = index === 0 ? 'start' : index === 4 ? 'end' : 'middle';
-    const clock = new Date(time * 1000).toISOString().slice(11, 16);
-    parts.push(text(toX(time), box.y + box.height - 24, clock, { size: 11, class: 'dim', 'text-anchor': anchor }));
+  for (const { time, label } of clock(range, width)) {
+    const anchor = toX(time) > from + width - 15 ? 'end' : 'middle';
+    parts.push(text(toX(time), box.y + box.height - 24, label, { size: 11, class: 'dim', 'text-anchor': anchor }));
   }
   let x = box.x + 8;
   for (const { text: words, color } of mappings.flatMap(({ options }) => Object.values(options))) {

@@ -30,7 +30,7 @@ svg { --back: #f4f5f5; --card: #fff; --edge: #e2e3e6; --text: #24292e; --dim: #6
 const [url, scrape, seconds, ...files] = process.argv.slice(2);
 const prometheus = new Prometheus(url);
 const end = Math.floor(Date.now() / 1000);
-const step = Math.max(Number(scrape), Math.ceil(seconds / 110));
+const step = Math.max(Number(scrape), Math.ceil(seconds / 75));
 const range = new Range({ start: end - seconds, end, step, scrape: Number(scrape) });
 
 for (const file of files) {
@@ -82,11 +82,10 @@ async function card(dashboard, panel, marks) {
   }
 }
 
-const named = ({ labels, points }, { legendFormat = '' }) => ({
-  name: legendFormat.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => labels[label] ?? ''),
-  labels,
-  points,
-});
+function named({ labels, points }, { legendFormat = '' }) {
+  const name = legendFormat.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => labels[label] ?? '');
+  return { name, labels, points };
+}
 
 /** Moments and stretches of time that annotations mark. */
 async function annotations(dashboard) {

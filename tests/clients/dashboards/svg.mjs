@@ -30,7 +30,7 @@ function cut(content, width, size) {
 }
 
 /** About how wide a text is. */
-export const widthOf = (content, size = 12) => String(content).length * size * 0.54;
+export const widthOf = (content, size = 12) => String(content).length * size * 0.57;
 
 /** A path through points, without those that lie on a straight line between their neighbours. */
 export function path(points) {

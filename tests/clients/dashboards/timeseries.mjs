@@ -1,6 +1,6 @@
 // Panels of the type timeseries: lines and stacks over time, with axes and a legend.
 
-import { colour, format, paletteColour, ticks } from './format.mjs';
+import { clock, colour, format, paletteColour, ticks } from './format.mjs';
 import { line, path, rect, text, widthOf } from './svg.mjs';
 
 /** Draws it into `box`: `{ x, y, width, height }`. `marks` are annotations: `{ from, to, colour }`. */
@@ -76,11 +76,10 @@ function grid(plot, left, right, axes, range, toX) {
         : text(plot.x + plot.width + 5, y + 4, format(value, scale.unit), label));
     }
   }
-  const step = [10, 30, 60, 120, 300, 600].find((step) => (range.end - range.start) / step <= plot.width / 60) ?? 1800;
-  for (let time = Math.ceil(range.start / step) * step; time <= range.end; time += step) {
-    const clock = new Date(time * 1000).toISOString().slice(11, step < 60 ? 19 : 16);
+  for (const { time, label: words } of clock(range, plot.width)) {
     parts.push(line(toX(time), plot.y, toX(time), plot.y + plot.height, { class: 'grid' }));
-    parts.push(text(toX(time), plot.y + plot.height + 15, clock, { ...label, 'text-anchor': 'middle' }));
+    const anchor = toX(time) > plot.x + plot.width - 15 ? 'end' : 'middle';
+    parts.push(text(toX(time), plot.y + plot.height + 15, words, { ...label, 'text-anchor': anchor }));
   }
   return parts.join('');
 }
@@ -148,7 +147,7 @@ function legendOf(drawn, box) {
   const rows = [[]];
   let [x, left] = [8, 0];
   for (const one of drawn) {
-    const width = Math.min(widthOf(one.name, 11) + 26, box.width - 16);
+    const width = Math.min(widthOf(one.name, 11) + 34, box.width - 16);
     if (x + width > box.width - 8 && rows.at(-1).length) {
       if (rows.length === 3) { left += 1; continue; }
       rows.push([]);
@@ -162,7 +161,7 @@ function legendOf(drawn, box) {
   const parts = rows.flatMap((row, index) => row.map(({ x, width, name, colour }) => {
     const y = top + 17 * index + 8;
     return line(box.x + x, y, box.x + x + 13, y, { stroke: colour, 'stroke-width': 3 }) +
-      text(box.x + x + 18, y + 4, name, { size: 11, width: width - 20 });
+      text(box.x + x + 18, y + 4, name, { size: 11, width: width - 24 });
   }));
   if (left) parts.push(text(box.x + box.width - 8, top + 17 * 2 + 12, `and ${left} more`, { size: 11, class: 'dim', 'text-anchor': 'end' }));
   return { height, parts };
