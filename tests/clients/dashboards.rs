@@ -119,7 +119,7 @@ fn ask_everything(scene: &Scene) -> Vec<Asked> {
     let mut check = node("dashboards/check.mjs");
     check
         .arg(scene.prometheus.url())
-        .args(["0.5", "60"])
+        .args(["0.5", "120"])
         .args(DASHBOARDS.map(file));
     let output = check.output().expect("it runs");
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -277,6 +277,37 @@ fn promtool_takes_the_example_and_its_rules_and_every_alert_does_as_tested() {
             "{name}: no test in which it does not fire"
         );
     }
+}
+
+#[test]
+fn runbooks_and_panels_point_to_panels_that_there_are() {
+    let mut titles: BTreeSet<String> = BTreeSet::new();
+    let mut texts = vec![fs::read_to_string(dashboards().join("alerts.yaml")).expect("a file")];
+    for name in DASHBOARDS {
+        let dashboard = read(name);
+        let mut title = |of: &Value| titles.insert(of["title"].as_str().expect("a title").into());
+        title(&dashboard);
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            title(panel);
+            texts.push(panel["description"].as_str().unwrap_or_default().into());
+        }
+    }
+    let mut pointers = 0;
+    for text in texts {
+        let unfolded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What a sentence names: in quotes, after a word, and no template.
+        for quoted in unfolded.split(" \"").skip(1) {
+            let named = quoted.split('"').next().unwrap_or_default();
+            let is_text = unfolded.contains(&format!(": \"{named}\""));
+            if !is_text
+                && (named.starts_with("pollcast / ") || named.starts_with(char::is_uppercase))
+            {
+                assert!(titles.contains(named), "no panel: {named:?}");
+                pointers += 1;
+            }
+        }
+    }
+    assert!(pointers > 10, "{pointers}");
 }
 
 fn promtool(arguments: &[&str]) {
