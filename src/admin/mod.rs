@@ -16,8 +16,11 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
+use tokio::task::block_in_place;
 
 use crate::clock::Clock;
+use crate::core::accept;
+use crate::core::sse::{Coding, gzip};
 use crate::hub::Hub;
 use crate::listen::Connection;
 use crate::metrics::Registry;
@@ -113,12 +116,29 @@ impl ServeHttp for Admin {
             poke::PATH => "POST",
             _ => "GET, HEAD",
         };
+        let is_metrics = media_type == METRICS_TYPE;
+        let coding = match is_metrics {
+            true => accept::coding(&request.headers),
+            false => Coding::Identity,
+        };
+        let body = match coding {
+            Coding::Identity => body.into_bytes(),
+            Coding::Gzip => block_in_place(|| gzip::file(body.as_bytes())),
+        };
         let length = HeaderValue::from(body.len());
-        let mut response = Response::new(body.into_bytes());
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CONTENT_LENGTH, length);
+        if is_metrics {
+            let accept = HeaderValue::from_static("accept-encoding");
+            headers.insert(header::VARY, accept);
+        }
+        if coding != Coding::Identity {
+            let name = HeaderValue::from_static(coding.name());
+            headers.insert(header::CONTENT_ENCODING, name);
+        }
         if media_type == JSON_TYPE {
             // It is true for this moment only.
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,6 +4,7 @@
 //! randomness are arguments. Must never import tokio, Pingora, a clock, a random generator or a
 //! logger; `tests/architecture.rs` refuses such an import. (Hash tables are seeded by std; no result
 //! depends on it.)
+pub mod accept;
 mod chain;
 pub mod change;
 pub mod cursor;

@@ -13,8 +13,9 @@ use super::detach::detach;
 use super::negotiate::Wishes;
 use super::seats::{Full, Seat};
 use super::writer::{Delivery, retry};
-use super::{Gateway, asked, negotiate, overload, peer, problem};
+use super::{Gateway, asked, overload, peer, problem};
 use crate::config::{Compression, Feed};
+use crate::core::accept;
 use crate::core::event::Mode;
 use crate::core::health::Denial;
 use crate::core::sse::{Coding, Frame, Framing, Wire};
@@ -159,7 +160,7 @@ fn framing(session: &Session) -> Framing {
 /// How a stream of this feed is compressed for this client.
 pub(super) fn coding(feed: &Feed, session: &Session) -> Coding {
     match feed.deliver.compression {
-        Compression::Gzip => negotiate::coding(&session.req_header().headers),
+        Compression::Gzip => accept::coding(&session.req_header().headers),
         Compression::Off => Coding::Identity,
     }
 }

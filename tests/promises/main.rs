@@ -21,6 +21,7 @@ mod http2;
 mod latest;
 mod limits;
 mod listeners;
+mod metrics;
 mod modes;
 mod negotiation;
 mod noise;
