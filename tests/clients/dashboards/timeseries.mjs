@@ -22,7 +22,7 @@ export function timeseries(panel, box, series, range, marks) {
   const parts = [grid(plot, left, right, axes, range, toX), markings(marks, plot, range, toX)];
   for (const [group, scale] of [[axes[0], left], [axes[1], right]]) {
     const toY = (value) => bottom - ((value - scale.least) / (scale.most - scale.least)) * plot.height;
-    parts.push(stacked && group === axes[0] ? stack(group, toX, toY) : lines(group, defaults, toX, toY));
+    parts.push(stacked && group === axes[0] ? stack(group, toX, toY) : lines(group, range.step, toX, toY));
   }
   if (defaults.custom.thresholdsStyle.mode !== 'off') parts.push(thresholds(defaults, plot, left, bottom));
   return [...parts, ...legend.parts];
@@ -99,8 +99,7 @@ function markings(marks, plot, range, toX) {
 const finite = (points) => points.filter(([, value]) => Number.isFinite(value));
 
 /** Pieces of a line: it is broken where a point is missing. */
-function pieces(points) {
-  const step = Math.min(...points.slice(1).map(([time], index) => time - points[index][0]), Infinity);
+function pieces(points, step) {
   const all = [];
   for (const point of finite(points)) {
     const last = all.at(-1)?.at(-1);
@@ -110,8 +109,8 @@ function pieces(points) {
   return all;
 }
 
-function lines(group, { custom }, toX, toY) {
-  return group.flatMap(({ points, colour, fill, dash }) => pieces(points).map((piece) => {
+function lines(group, step, toX, toY) {
+  return group.flatMap(({ points, colour, fill, dash }) => pieces(points, step).map((piece) => {
     const at = piece.map(([time, value]) => [toX(time), toY(value)]);
     if (at.length === 1) return rect(at[0][0] - 1, at[0][1] - 1, 2, 2, { fill: colour });
     const d = path(at);
