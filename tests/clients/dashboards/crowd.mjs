@@ -121,6 +121,7 @@ mistakes();
 for (const mode of MODES) stays(`/orders?mode=${mode}`);
 for (const path of ['/orders', '/prices', '/stock', '/rates']) stays(path, { 'accept-encoding': 'gzip' });
 stays('/rates');
+for (let customer = 0; customer < 5; customer++) stays(`/customers/${customer}/orders`);
 for (let client = 0; client < Number(clients); client++) {
   await pause((seconds * 1000) / clients);
   comesAndGoes();
