@@ -1,20 +1,20 @@
 // node upstreams.mjs FAILING
 //
 // The APIs behind scene.yaml. Prints where they are as one line of JSON: variables for that file.
-// FAILING says when the partner fails, in seconds since the start, such as `0-4,60-90`, or
-// `0-4/10` for the same every ten seconds.
+// FAILING says when the partner fails, in seconds since it was first asked, such as `0-4,60-90`,
+// or `0-4/10` for the same every ten seconds.
 
 import { createServer } from 'node:http';
 
-const began = Date.now();
-const seconds = () => (Date.now() - began) / 1000;
+let asked; // the partner, for the first time
+const since = (moment) => (Date.now() - moment) / 1000;
 const failing = (process.argv[2] ?? '').split(',').filter(Boolean).map((period) => {
   const [, from, to, every] = /^(\d+)-(\d+)(?:\/(\d+))?$/.exec(period);
   return { from: Number(from), to: Number(to), every: Number(every ?? Infinity) };
 });
-const fails = () =>
+const fails = (seconds) =>
   failing.some(({ from, to, every }) => {
-    const now = every === Infinity ? seconds() : seconds() % every;
+    const now = every === Infinity ? seconds : seconds % every;
     return from <= now && now < to;
   });
 
@@ -73,10 +73,12 @@ const warehouse = (well) => (request, answer) => {
 };
 
 function partner(_, answer) {
-  if (fails()) return late(20, 60, () => send(answer, pick([500, 503]), 'not now'));
+  asked ??= Date.now();
+  if (fails(since(asked))) return late(20, 60, () => send(answer, pick([500, 503]), 'not now'));
   late(20, 200, () => send(answer, 200, rates()));
 }
 
+const began = Date.now();
 const listen = (handle) =>
   new Promise((listening) => {
     const server = createServer(handle).listen(0, '127.0.0.1', () => {
@@ -87,6 +89,6 @@ const listen = (handle) =>
 console.log(JSON.stringify({
   SHOP: await listen(shop),
   WAREHOUSE_A: await listen(warehouse(() => true)),
-  WAREHOUSE_B: await listen(warehouse(() => seconds() % 45 > 6)),
+  WAREHOUSE_B: await listen(warehouse(() => since(began) % 45 > 6)),
   PARTNER: await listen(partner),
 }));
