@@ -11,7 +11,7 @@ SOAK_CLIENTS ?= 500
 # For `make bench-delivery`: how many runs the medians are of.
 BENCH_RUNS ?= 5
 
-.PHONY: help demo test check build bench-idle bench-diff bench-polls bench-delivery soak fuzz clean
+.PHONY: help demo test check build bench-idle bench-diff bench-polls bench-delivery soak fuzz pictures clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,10 @@ fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each ta
 	    corpus/$$target seeds/$$target -- -dict=json.dict -max_len=4096 -timeout=10 \
 	    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1) || exit 1; \
 	done
+
+pictures: ## Draw dashboards/*.svg from a pollcast at work and a real Prometheus (about six minutes)
+	@tests/setup all
+	$(CARGO) test --locked --test clients dashboards::pictures -- --ignored --exact
 
 clean: ## Remove what building and testing left here
 	$(CARGO) clean

@@ -14,6 +14,7 @@ mod history;
 
 mod client;
 mod compressed;
+mod dashboards;
 mod demo_page;
 mod fetch_event_source;
 mod graphql;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::foreign::{Process, folder, free_port, program};
 use crate::support::client::{get, subscribe};
 use crate::support::eventually;
+use crate::support::everything::Everything;
 use crate::support::proxy::Proxy;
 use crate::support::replica::Replica;
 use crate::support::upstream::Upstream;
@@ -133,16 +134,15 @@ fn its_metrics_page_and_paths_into_its_api_become_feeds() {
 
 #[test]
 fn promtool_finds_nothing_to_complain_about() {
-    let (upstream, document) = Upstream::with_document("[0]");
-    let proxy = Proxy::with_feed(&upstream.url(), "");
-    let mut stream = subscribe(proxy.address(), "/feed");
-    stream.expect("snapshot");
-    *document.lock().unwrap() = "[1]".into();
-    stream.event().expect("an event");
-    get(proxy.address(), "/feed", &[]).text();
-    let (_, metrics) = proxy.admin("/metrics");
-    let (accepted, said) = promtool(&metrics);
-    assert!(accepted && said.is_empty(), "{said}");
+    let mut everything = Everything::start();
+    everything.use_all();
+    let (_, metrics) = everything.proxy.admin("/metrics");
+    let families = metrics.lines().filter(|line| line.starts_with("# TYPE"));
+    assert!(families.count() > 50);
+    assert_eq!(complaints(&metrics), None);
+    // It would say so.
+    let abbreviated = metrics.replace("pollcast_pokes_total", "pollcast_pokes_ms");
+    assert!(complaints(&abbreviated).is_some());
 }
 
 #[test]
@@ -167,8 +167,7 @@ fn numbers_of_a_polled_document_are_series_whatever_their_labels_hold() {
         prometheus.value("outages_customers") == Some(12.25)
     });
     let (_, page) = proxy.admin("/metrics");
-    let (accepted, said) = promtool(&page);
-    assert!(accepted && said.is_empty(), "{said}");
+    assert_eq!(complaints(&page), None);
     let series = prometheus.series("outages_customers");
     let metric = |county: &str, value: &str| {
         let found = series.iter().find(|it| it["metric"]["county"] == county);
@@ -198,8 +197,8 @@ fn numbers_of_a_polled_document_are_series_whatever_their_labels_hold() {
     });
 }
 
-/// What promtool says of a metrics page, and whether it takes it.
-fn promtool(metrics: &str) -> (bool, String) {
+/// What promtool says of a page of metrics; none if that is nothing.
+fn complaints(metrics: &str) -> Option<String> {
     let mut promtool = Command::new(program("promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -212,10 +211,11 @@ fn promtool(metrics: &str) -> (bool, String) {
     drop(stdin);
     let output = promtool.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    (output.status.success(), said.into_owned())
+    (!output.status.success() || !said.is_empty()).then_some(said)
 }
 
-struct Prometheus {
+/// One that ends with its test.
+pub struct Prometheus {
     address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
@@ -223,8 +223,6 @@ struct Prometheus {
 
 impl Prometheus {
     fn scraping(proxy: &Proxy) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = free_port();
         let target = proxy.admin_url("");
         let target = target.trim_start_matches("http://");
         let config = format!(
@@ -232,6 +230,32 @@ impl Prometheus {
              scrape_configs:\n\
              - job_name: pollcast\n  static_configs: [{{ targets: [\"{target}\"] }}]\n"
         );
+        Self::start(&config)
+    }
+
+    /// As `dashboards/prometheus.yml` has it, for this pollcast, and at this interval.
+    pub fn by_the_example(proxy: &Proxy, interval: &str) -> Self {
+        let dashboards = folder().join("../../dashboards");
+        let example = fs::read_to_string(dashboards.join("prometheus.yml")).expect("a file");
+        let target = proxy.admin_url("");
+        let config = example
+            .replace("127.0.0.1:9091", target.trim_start_matches("http://"))
+            .replace("_interval: 15s", &format!("_interval: {interval}"))
+            .replace(
+                "global:\n",
+                &format!("global:\n  scrape_timeout: {interval}\n"),
+            )
+            .replace(
+                "- alerts.yaml",
+                &format!("- {}/alerts.yaml", dashboards.display()),
+            );
+        assert_eq!(config.matches(interval).count(), 3, "{config}");
+        Self::start(&config)
+    }
+
+    fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let address = free_port();
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, config).expect("a file");
         let mut prometheus = Command::new(program("prometheus"));
@@ -249,20 +273,23 @@ impl Prometheus {
 
     /// The current samples of a metric.
     fn series(&self, metric: &str) -> Vec<Value> {
-        let target = format!("/api/v1/query?query={metric}");
-        let answer = get(self.address, &target, &[]).text();
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        answer["data"]["result"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
+        let answer = self.api(&format!("query?query={metric}"));
+        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the HTTP API answers.
+    pub fn api(&self, query: &str) -> Value {
+        let answer = get(self.address, &format!("/api/v1/{query}"), &[]).text();
+        serde_json::from_str(&answer).unwrap_or_default()
     }
 
     /// The sum of the current values of a metric, by the HTTP API.
     fn value(&self, metric: &str) -> Option<f64> {
-        let target = format!("/api/v1/query?query=sum({metric})");
-        let answer = get(self.address, &target, &[]).text();
-        let answer: Value = serde_json::from_str(&answer).ok()?;
+        let answer = self.api(&format!("query?query=sum({metric})"));
         let value = answer["data"]["result"][0]["value"][1].as_str()?;
         value.parse().ok()
     }

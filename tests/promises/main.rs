@@ -7,6 +7,7 @@ mod support;
 mod admin;
 mod broken;
 mod captures;
+mod cardinality;
 mod certificates;
 mod client_module;
 mod cold;

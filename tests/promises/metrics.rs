@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::support::client::{Response, get, over, request, resume, subscribe};
+use crate::support::dashboards;
 use crate::support::eventually;
 use crate::support::everything::Everything;
 use crate::support::proxy::Proxy;
@@ -41,74 +42,37 @@ fn gzipped(proxy: &Proxy) -> Response {
     stream
 }
 
-/// A family's type and the names of its labels.
-type Family = (String, BTreeSet<String>);
-
-/// What a page of metrics says.
-fn families(page: &str) -> BTreeMap<String, Family> {
-    let mut families: BTreeMap<String, Family> = BTreeMap::new();
-    let mut current = String::new();
-    for line in page.lines().filter(|line| !line.starts_with("# HELP")) {
-        if let Some(declared) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = declared.split_once(' ').expect("a type");
-            current = name.to_owned();
-            families.insert(current.clone(), (kind.to_owned(), BTreeSet::new()));
-            continue;
-        }
-        let labels = line
-            .split_once('{')
-            .and_then(|(_, rest)| rest.rsplit_once('}'));
-        let names = labels.map_or("", |(labels, _)| labels).split("\",");
-        let names = names.filter_map(|label| label.split_once('=').map(|(name, _)| name));
-        let (_, known) = families.get_mut(&current).expect("a type before samples");
-        known.extend(names.filter(|name| *name != "le").map(str::to_owned));
-    }
-    families
-}
-
-/// What the table of `dashboards/README.md` says.
-fn documented() -> BTreeMap<String, Family> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/README.md");
-    let text = std::fs::read_to_string(path).expect("a file");
-    let code = |cell: &str| -> Vec<String> {
-        let parts = cell.split('`').skip(1).step_by(2);
-        parts.map(str::to_owned).collect()
-    };
-    let mut families = BTreeMap::new();
-    let rows = text
-        .lines()
-        .skip_while(|line| !line.starts_with("| metric "));
-    for row in rows.take_while(|line| line.starts_with('|')).skip(2) {
-        let row = row.strip_prefix('|').and_then(|row| row.strip_suffix('|'));
-        let row = row.expect("a row");
-        let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        let [names, kind, unit, labels, meaning] = cells[..] else {
-            panic!("five columns: {row}");
-        };
-        assert!(!unit.is_empty() && !meaning.is_empty(), "{row}");
-        for name in code(names) {
-            let family = (kind.to_owned(), code(labels).into_iter().collect());
-            assert!(families.insert(name, family).is_none(), "twice: {row}");
-        }
-    }
-    families
-}
-
 #[test]
 fn the_table_of_metrics_says_what_there_is() {
     let mut everything = Everything::start();
     everything.use_all();
     let (_, page) = everything.proxy.admin("/metrics");
-    let (there, told) = (families(&page), documented());
-    assert!(there.len() > 40, "{there:?}");
-    for (name, family) in &there {
-        assert_eq!(told.get(name), Some(family), "dashboards/README.md: {name}");
+    let (there, told) = (families(&page), dashboards::table());
+    assert!(there.len() > 50, "{there:?}");
+    for (name, (kind, labels)) in &there {
+        let row = told.get(name);
+        let row = row.unwrap_or_else(|| panic!("dashboards/README.md lacks {name}"));
+        assert_eq!((&row.kind, &row.labels), (kind, labels), "{name}");
     }
     let missing: Vec<_> = told
         .keys()
         .filter(|name| !there.contains_key(*name))
         .collect();
     assert!(missing.is_empty(), "nothing counts these: {missing:?}");
+}
+
+/// The type and the names of the labels of each family that a page of metrics tells of.
+fn families(page: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let types = types.filter_map(|line| line.split_once(' '));
+    let mut families: BTreeMap<_, _> = types
+        .map(|(name, kind)| (name.to_owned(), (kind.to_owned(), BTreeSet::new())))
+        .collect();
+    for sample in dashboards::samples(page) {
+        let (_, labels) = families.get_mut(&sample.family).expect("a type");
+        labels.extend(sample.labels.into_iter().map(|(name, _)| name));
+    }
+    families
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod dashboards;
 pub mod everything;
 pub mod http2;
 pub mod proxy;
