@@ -7,7 +7,9 @@ mod check;
 mod demo;
 mod diff;
 mod run;
+mod subscribe;
 mod tail;
+mod terminal;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -48,7 +50,7 @@ enum Job {
     Check(check::Arguments),
     /// Show it all: a made-up legacy API, pollcast in front of it, and a page to watch
     Demo(demo::Arguments),
-    /// Subscribe to a feed and print each change
+    /// Subscribe to a feed and print each change, or wait until it says what is waited for
     Tail(tail::Arguments),
     /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
     Diff(diff::Arguments),
