@@ -30,6 +30,7 @@ mod per_credential;
 mod poke;
 mod poll_exchange;
 mod polling;
+mod record_replay;
 mod requests;
 mod resume;
 mod schedule;
