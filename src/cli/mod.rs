@@ -1,4 +1,4 @@
-//! The command line: arguments in, one of five jobs out.
+//! The command line: arguments in, one of seven jobs out.
 //!
 //! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
@@ -7,8 +7,13 @@ mod check;
 mod demo;
 mod diff;
 mod logs;
+mod record;
+mod recording;
+mod replay;
 mod run;
+mod subscribe;
 mod tail;
+mod terminal;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -49,8 +54,12 @@ enum Job {
     Check(check::Arguments),
     /// Show it all: a made-up legacy API, pollcast in front of it, and a page to watch
     Demo(demo::Arguments),
-    /// Subscribe to a feed and print each change
+    /// Subscribe to a feed and print each change, or wait until it says what is waited for
     Tail(tail::Arguments),
+    /// Keep a feed, or what any JSON API answers, as a file
+    Record(record::Arguments),
+    /// Serve a recording again: as the API that was polled, and live
+    Replay(replay::Arguments),
     /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
     Diff(diff::Arguments),
     /// Run a feed's filter; pollcast starts this itself
@@ -84,6 +93,12 @@ pub enum CliError {
     /// `tail` cannot go on.
     #[error(transparent)]
     Tail(#[from] tail::TailError),
+    /// `record` cannot go on.
+    #[error(transparent)]
+    Record(#[from] record::RecordError),
+    /// `replay` has nothing to serve, or nowhere to do so.
+    #[error(transparent)]
+    Replay(#[from] replay::ReplayError),
     /// A feed's filter cannot be run.
     #[error(transparent)]
     Worker(#[from] worker::WorkerError),
@@ -102,6 +117,8 @@ pub fn run() -> Result<ExitCode, CliError> {
         Job::Check(arguments) => check::check(&arguments),
         Job::Demo(arguments) => demo::demo(&arguments),
         Job::Tail(arguments) => tail::tail(&arguments),
+        Job::Record(arguments) => record::record(&arguments),
+        Job::Replay(arguments) => replay::replay(&arguments),
         Job::Diff(arguments) => diff::diff(&arguments),
         Job::TransformWorker { max_bytes, memory } => match worker::work(max_bytes, memory)? {},
     }

@@ -35,6 +35,7 @@ mod per_credential;
 mod poke;
 mod poll_exchange;
 mod polling;
+mod record_replay;
 mod requests;
 mod resume;
 mod schedule;

@@ -1,77 +1,142 @@
-//! `pollcast tail`: a subscriber for the terminal.
+//! `pollcast tail`: a subscriber for the terminal, and for scripts that wait.
 //!
-//! Behaves as EventSource does (WHATWG HTML section 9.2): resumes with the last id, waits as long
-//! as it was told to, stops for good on 204.
+//! Owns what is said about a feed. Standard output is the events, standard error everything about
+//! the connection; a pipe never gets a code for a terminal unless it is asked for.
 
-mod parser;
-mod printer;
+mod progress;
+mod told;
+mod unified;
+mod until;
+mod words;
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use clap::Args;
-use http::StatusCode;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
-use reqwest::Url;
+use clap::{Args, ValueEnum};
+use tokio::time::MissedTickBehavior;
 
-use self::parser::Parser;
-use self::printer::Printer;
+use self::progress::Progress;
+use self::told::Teller;
+use self::until::{Judge, JudgeError};
 use super::CliError;
 use super::run::told_to_leave;
-use crate::peers::{UNTRUSTED, root_cause};
+use super::subscribe::{Change, Event, Happening, Source, SubscribeError, Subscription};
+use super::terminal::{Screen, When, width};
+use crate::core::json::Json;
 
-/// Until the server says otherwise.
-const FIRST_RETRY: Duration = Duration::from_secs(3);
-/// For the connection; a cold feed may take its time with the head.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the line that says what is waited for is drawn anew.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What was waited for has not happened, and never will.
+const NEVER: u8 = 3;
+/// As `timeout` of the GNU coreutils.
+const TIMED_OUT: u8 = 124;
+/// As a shell tells of a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+/// Printed below the options.
+pub const AFTER_HELP: &str = "\
+Examples:
+  pollcast tail http://127.0.0.1:8080/orders
+      one line for each thing that changed
+  pollcast tail URL --diff
+      the same as a diff of the indented document
+  pollcast tail URL --until '.status == \"done\"' --timeout 5m --quiet
+      waits in a script
+  pollcast tail URL --json | jq .
+      each event as a line of JSON
+
+Exit status:
+  0    what was waited for happened; without --until and --count: the feed is over, Ctrl-C, or
+       nobody reads the output any more
+  1    the feed cannot be followed
+  2    the arguments are wrong
+  3    the feed is over, or nobody reads the output, before what --until or --count wait for
+  124  the time of --timeout is over
+  130  Ctrl-C or SIGTERM before what --until or --count wait for";
 
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The feed, such as http://127.0.0.1:8080/orders
-    #[arg(value_parser = web_url)]
-    url: Url,
+    #[command(flatten)]
+    source: Source,
+    /// Begin after the event with this id, as a client that comes back would
+    #[arg(long, value_name = "ID", conflicts_with_all = ["until", "diff"])]
+    last_id: Option<String>,
     /// Print each event as one line of JSON: {"event", "id", "data"}
-    #[arg(long)]
+    #[arg(long, conflicts_with = "diff")]
     json: bool,
-    /// The form of changes to ask for: patch, merge, items or snapshot
-    #[arg(long, value_name = "MODE")]
-    mode: Option<String>,
+    /// Print changes as a unified diff of the indented document
+    #[arg(long)]
+    diff: bool,
+    /// End when this jq filter gives true for the document
+    #[arg(long, value_name = "FILTER")]
+    until: Option<String>,
+    /// End after so many events, the first snapshot included; status, reset and end do not count
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// End after this time, such as 90s or 5m, with exit status 124
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+    /// Colours: NO_COLOR and CLICOLOR_FORCE are heeded by auto
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: When,
+    /// The time before each event
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "local",
+        conflicts_with = "json"
+    )]
+    time: Time,
+}
+
+/// How the time of an event is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Time {
+    /// 14:05:09, on this machine's clock
+    Local,
+    /// 2026-01-31T13:05:09.123Z
+    Rfc3339,
+    /// No time
+    None,
 }
 
 /// Why following a feed makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
-    /// The HTTP client cannot be set up.
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
     /// No runtime.
     #[error("cannot start")]
     Runtime(#[source] std::io::Error),
-    /// Any status but 200 and 204: a browser's EventSource would give up as well.
-    #[error("{url} answers {status}{detail}")]
-    Refused {
-        /// Who.
-        url: Url,
-        /// What.
-        status: StatusCode,
-        /// What the body says about it, if anything.
-        detail: String,
-    },
-    /// 200, but no event stream.
-    #[error("{0} answers, but not with an event stream; is it a feed of pollcast?")]
-    NoStream(Url),
+    /// The feed cannot be followed.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    /// `--until` is of no use.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// The form of changes does not tell the document.
+    #[error("--mode items tells no whole document, and --{0} needs it; choose another mode")]
+    Items(&'static str),
     /// The events have nowhere to go.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
 }
 
-/// What became of one connection.
-enum Outcome {
-    /// It ended or broke, or never came up: try again.
-    Lost(String),
-    /// 204: there will be no more.
+/// Why it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Reached,
     Over,
+    Unread,
+    Told,
+    TimedOut,
 }
 
 pub fn tail(arguments: &Arguments) -> Result<ExitCode, CliError> {
@@ -79,119 +144,187 @@ pub fn tail(arguments: &Arguments) -> Result<ExitCode, CliError> {
         .enable_all()
         .build()
         .map_err(TailError::Runtime)?;
-    runtime.block_on(async {
-        tokio::select! {
-            outcome = follow(arguments) => match outcome {
-                // Whoever read it has seen enough.
-                Err(TailError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {}
-                outcome => outcome?,
-            },
-            () = told_to_leave() => {}
-        }
-        Ok(ExitCode::SUCCESS)
+    let (end, waited) = runtime.block_on(watched(arguments))?;
+    // A filter may still be running; nobody waits for it.
+    runtime.shutdown_background();
+    Ok(match end {
+        End::TimedOut => TIMED_OUT.into(),
+        End::Told if waited => INTERRUPTED.into(),
+        End::Over | End::Unread if waited => NEVER.into(),
+        _ => ExitCode::SUCCESS,
     })
 }
 
-async fn follow(arguments: &Arguments) -> Result<(), TailError> {
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("pollcast-tail/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .no_proxy()
-        .build()
-        .map_err(TailError::Client)?;
-    let mut url = arguments.url.clone();
-    if let Some(mode) = &arguments.mode {
-        url.query_pairs_mut().append_pair("mode", mode);
-    }
-    let mut printer = Printer::new(arguments.json);
-    let mut parser = Parser::default();
-    loop {
-        match connection(&client, &url, &mut parser, &mut printer).await? {
-            Outcome::Over => {
-                printer.note("the feed is over");
-                return Ok(());
-            }
-            Outcome::Lost(why) => {
-                let wait = parser.retry().unwrap_or(FIRST_RETRY);
-                let wait_text = humantime::format_duration(wait);
-                printer.note(&format!("{why}; trying again in {wait_text}"));
-                parser.disconnected();
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-}
-
-async fn connection(
-    client: &reqwest::Client,
-    url: &Url,
-    parser: &mut Parser,
-    printer: &mut Printer,
-) -> Result<Outcome, TailError> {
-    let mut request = client
-        .get(url.clone())
-        .header(ACCEPT, "text/event-stream")
-        .header(CACHE_CONTROL, "no-cache");
-    if !parser.last_id().is_empty() {
-        request = request.header("last-event-id", parser.last_id());
-    }
-    let mut response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if error.is_builder() => return Err(TailError::Client(error)),
-        Err(error) => {
-            let cause = root_cause(&error);
-            let hint = match cause.starts_with(UNTRUSTED) {
-                true => "; to trust it, put its PEM file into SSL_CERT_FILE",
-                false => "",
-            };
-            return Ok(Outcome::Lost(format!("no connection ({cause}{hint})")));
+/// How it ended, and whether something was waited for.
+async fn watched(arguments: &Arguments) -> Result<(End, bool), TailError> {
+    let left = told_to_leave();
+    let mut watch = Watch::new(arguments)?;
+    let deadline = async {
+        match arguments.timeout {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
         }
     };
-    match response.status() {
-        StatusCode::OK => {}
-        StatusCode::NO_CONTENT => return Ok(Outcome::Over),
-        status => {
-            let body = response.text().await.unwrap_or_default();
-            return Err(TailError::Refused {
-                url: url.clone(),
-                status,
-                detail: detail(&body),
-            });
-        }
+    let ended = tokio::select! {
+        ended = watch.run() => ended,
+        () = deadline => Ok(End::TimedOut),
+        () = left => Ok(End::Told),
+    };
+    watch.screen.erase();
+    let end = match ended {
+        // Whoever read it has seen enough.
+        Err(TailError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => End::Unread,
+        ended => ended?,
+    };
+    let told = match end {
+        End::Over => Some("the feed is over".to_owned()),
+        End::TimedOut => Some("the time of --timeout is over".to_owned()),
+        End::Told if watch.screen.shows_waiting() => Some(watch.progress.summary(Instant::now())),
+        _ => None,
+    };
+    if let Some(text) = told {
+        watch.screen.note(&text);
     }
-    let media_type = response.headers().get(CONTENT_TYPE);
-    if !media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
-        return Err(TailError::NoStream(url.clone()));
-    }
-    loop {
-        match response.chunk().await {
-            Ok(Some(bytes)) => {
-                let mut printed = Ok(());
-                parser.feed(&bytes, |event| {
-                    if printed.is_ok() {
-                        printed = printer.print(&event);
-                    }
-                });
-                printed.map_err(TailError::Output)?;
+    Ok((end, watch.waits()))
+}
+
+/// A feed and who watches it.
+struct Watch<'a> {
+    arguments: &'a Arguments,
+    subscription: Subscription,
+    screen: Screen,
+    teller: Teller,
+    progress: Progress,
+    judge: Option<Judge>,
+    /// What the filter has failed with, each told once.
+    failures: HashSet<String>,
+    counted: u64,
+    /// Whether the connection was lost, so that its return is worth a word.
+    lost: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn new(arguments: &'a Arguments) -> Result<Self, TailError> {
+        if arguments.source.tells_items() {
+            match (&arguments.until, arguments.diff) {
+                (Some(_), _) => return Err(TailError::Items("until")),
+                (None, true) => return Err(TailError::Items("diff")),
+                (None, false) => {}
             }
-            Ok(None) => return Ok(Outcome::Lost("the stream ended".to_owned())),
-            Err(_) => return Ok(Outcome::Lost("the connection broke".to_owned())),
+        }
+        let judge = arguments.until.as_deref().map(Judge::start).transpose()?;
+        let asker = arguments.source.asker()?;
+        let paint = arguments.color.paint(&std::io::stdout());
+        Ok(Self {
+            arguments,
+            subscription: Subscription::start(asker, arguments.last_id.as_deref()),
+            screen: Screen::new(arguments.color, arguments.quiet),
+            teller: Teller::new(paint, arguments.diff),
+            progress: Progress::new(Instant::now()),
+            judge,
+            failures: HashSet::new(),
+            counted: 0,
+            lost: false,
+        })
+    }
+
+    fn waits(&self) -> bool {
+        self.judge.is_some() || self.arguments.count.is_some()
+    }
+
+    async fn run(&mut self) -> Result<End, TailError> {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let happening = tokio::select! {
+                biased;
+                happening = self.subscription.next() => happening?,
+                _ = ticks.tick(), if self.screen.shows_waiting() => {
+                    self.screen.wait(&self.progress.waiting(Instant::now()));
+                    continue;
+                }
+            };
+            let Some(happening) = happening else {
+                return Ok(End::Over);
+            };
+            self.progress.note(&happening, Instant::now());
+            if let Some(end) = self.take(happening).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    async fn take(&mut self, happening: Happening) -> Result<Option<End>, TailError> {
+        match happening {
+            Happening::Heard(_) => {}
+            Happening::Connected { resumed } => {
+                if std::mem::take(&mut self.lost) {
+                    let how = match resumed {
+                        true => ", going on where it broke",
+                        false => "",
+                    };
+                    self.screen.note(&format!("connected again{how}"));
+                }
+            }
+            Happening::Event(event, change) => return self.event(&event, change).await,
+            Happening::Misfit(misfit) => self.screen.note(&misfit.to_string()),
+            Happening::Lost { why, again_in } => {
+                self.lost = true;
+                let wait = humantime::format_duration(again_in);
+                self.screen.note(&format!("{why}; trying again in {wait}"));
+            }
+            Happening::Over => return Ok(Some(End::Over)),
+        }
+        Ok(None)
+    }
+
+    async fn event(&mut self, event: &Event, change: Change) -> Result<Option<End>, TailError> {
+        let text = match self.arguments.json {
+            true => format!("{{{}}}\n", event.members()),
+            false => {
+                let time = self.arguments.time.text();
+                self.teller.tell(event, &change, &time, width())
+            }
+        };
+        self.screen.print(&text).map_err(TailError::Output)?;
+        if let Change::Word(members) = &change {
+            if event.name == "status" {
+                self.progress.status(members);
+            }
+            return Ok(None);
+        }
+        self.counted += 1;
+        if let Change::Whole { after, .. } | Change::Patched { after, .. } = &change
+            && self.is_it(after).await
+        {
+            return Ok(Some(End::Reached));
+        }
+        Ok((Some(self.counted) == self.arguments.count).then_some(End::Reached))
+    }
+
+    async fn is_it(&mut self, document: &Arc<Json>) -> bool {
+        let Some(judge) = &self.judge else {
+            return false;
+        };
+        match judge.holds(document).await {
+            Ok(holds) => holds,
+            Err(why) => {
+                if self.failures.insert(why.clone()) {
+                    self.screen.note(&format!("the filter of --until {why}"));
+                }
+                false
+            }
         }
     }
 }
 
-fn web_url(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(_) => Err("it begins with neither http:// nor https://".to_owned()),
-        Err(error) => Err(error.to_string()),
+impl Time {
+    /// Now.
+    fn text(self) -> String {
+        match self {
+            Time::Local => jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
+            Time::Rfc3339 => humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            Time::None => String::new(),
+        }
     }
-}
-
-/// The explanation in a problem document (RFC 9457).
-fn detail(body: &str) -> String {
-    let problem: Option<serde_json::Value> = serde_json::from_str(body).ok();
-    problem
-        .and_then(|problem| Some(format!(": {}", problem.get("detail")?.as_str()?)))
-        .unwrap_or_default()
 }

@@ -56,11 +56,24 @@ impl Patch {
     /// [`ApplyError`] for the first operation that cannot be carried out; then `document` is left
     /// as it was.
     pub fn apply(&self, document: &mut Json) -> Result<(), ApplyError> {
+        self.apply_watched(document, |_, _| {})
+    }
+
+    /// As [`Patch::apply`], and shows each operation with the document as it is before it.
+    ///
+    /// # Errors
+    /// As [`Patch::apply`].
+    pub fn apply_watched(
+        &self,
+        document: &mut Json,
+        mut watch: impl FnMut(&Operation, &Json),
+    ) -> Result<(), ApplyError> {
         let mut target = Target {
             root: document.clone(),
             copied: 0,
         };
         for (index, operation) in self.0.iter().enumerate() {
+            watch(operation, &target.root);
             target.apply(operation).map_err(|refusal| ApplyError {
                 index,
                 name: operation.name(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::core::json;
+
 /// One dispatched event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -11,6 +13,21 @@ pub struct Event {
     pub id: String,
     /// The `data` lines, joined by line feeds.
     pub data: String,
+}
+
+impl Event {
+    /// The event as members of a JSON object, on one line: `"event":…,"id":…,"data":…`. The data
+    /// stays a value where it is one, and is a string otherwise.
+    pub fn members(&self) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let data = match json::parse(self.data.as_bytes()) {
+            // Between the tokens of a value a line break is as good as a space.
+            Ok(_) => self.data.replace(['\n', '\r'], " "),
+            Err(_) => text(&self.data),
+        };
+        let (name, id) = (text(&self.name), text(&self.id));
+        format!("\"event\":{name},\"id\":{id},\"data\":{data}")
+    }
 }
 
 /// Turns bytes into events. Outlives connections: the last id and the retry time stay.
@@ -91,6 +108,13 @@ impl Parser {
             id: self.last_id.clone(),
             data,
         })
+    }
+
+    /// Begins anew, or after this id.
+    pub fn resume_after(&mut self, id: &str) {
+        self.disconnected();
+        id.clone_into(&mut self.last_id);
+        id.clone_into(&mut self.id);
     }
 
     /// The id to resume with; empty for none.
