@@ -179,14 +179,7 @@ impl Server {
         let tracer = Tracer::start(config.traces.as_ref())?;
         let gates = Arc::new(Gates::new(clock, &registry));
         let polls = upstream::Metrics::new(&registry);
-        let hub = start_polling(
-            &config,
-            &registry,
-            &polls,
-            (&peers, &gates),
-            clock,
-            &tracer,
-        )?;
+        let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
         let metrics = gateway::Metrics::new(&registry);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());

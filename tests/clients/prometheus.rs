@@ -274,7 +274,10 @@ impl Prometheus {
     /// The current samples of a metric.
     fn series(&self, metric: &str) -> Vec<Value> {
         let answer = self.api(&format!("query?query={metric}"));
-        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+        answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub fn url(&self) -> String {

@@ -18,10 +18,10 @@ use tokio::sync::watch;
 
 use self::show::{Pace, Show};
 use self::stage::Stage;
-use super::CliError;
 use super::recording::{RecordingError, Timeline, millis};
-use super::run::{log_to_stderr, told_to_leave};
-use crate::config::{Config, System};
+use super::run::told_to_leave;
+use super::{CliError, logs};
+use crate::config::{Config, LogFormat, System};
 use crate::server::Server;
 
 const AFTER_HELP: &str = "\
@@ -102,7 +102,7 @@ pub enum ReplayError {
 }
 
 pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    log_to_stderr();
+    logs::begin(LogFormat::Text);
     let timeline = read(arguments)?;
     let path = path(arguments, &timeline);
     let (first, last) = timeline.span();
