@@ -25,7 +25,7 @@ macro_rules! sections {
 }
 
 sections! {
-    TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane", "export"];
+    TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane"];
     SERVER at "server":
         ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies"] later [];
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
