@@ -26,7 +26,7 @@ macro_rules! sections {
 
 sections! {
     TOP at "": ["server", "admin", "logs", "traces", "upstreams", "feeds", "proxy"]
-        later ["backplane", "export"];
+        later ["backplane"];
     SERVER at "server":
         ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies", "client"] later [];
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];

@@ -14,19 +14,36 @@ use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use super::reading::apart;
 use crate::core::document::Document;
 use crate::core::event::State;
-use crate::core::export::{Rule, Samples, read};
+use crate::core::export::{Places, Rule, Samples, read};
 use crate::core::json::Tape;
 use crate::hub::Topic;
 use crate::metrics::Registry;
 
-const SERIES: &str = "pollcast_export_series";
-const DROPPED: &str = "pollcast_export_dropped_series";
-const TIMESTAMP: &str = "pollcast_export_sample_timestamp_seconds";
+/// Metrics of ours about them: name, help, labels.
+type Own = (&'static str, &'static str, &'static [&'static str]);
+
+const SERIES: Own = (
+    "pollcast_export_series",
+    "Series that are made of the document, by exported metric.",
+    &["feed", "metric"],
+);
+const DROPPED: Own = (
+    "pollcast_export_dropped_series",
+    "Series that are left out: no number, not unique, or beyond max_series.",
+    &["feed", "metric"],
+);
+const TIMESTAMP: Own = (
+    "pollcast_export_sample_timestamp_seconds",
+    "When a poll last said that the exported numbers are so.",
+    &["feed"],
+);
 
 /// The metrics that are made of documents, of all feeds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Exports {
     shelves: Arc<Mutex<Vec<Weak<Shelf>>>>,
+    /// Of our own; what the configuration names was checked with it.
+    descriptions: Arc<[Desc]>,
 }
 
 /// What one topic exports at present.
@@ -55,7 +72,15 @@ pub(super) struct Exporter {
 impl Exports {
     /// Registers the collector of all of them.
     pub(super) fn new(registry: &Registry) -> Self {
-        let exports = Self::default();
+        let describe = |(name, help, labels): Own| {
+            let labels = labels.iter().map(|label| (*label).to_owned());
+            Desc::new(name.into(), help.into(), labels.collect(), HashMap::new())
+                .expect("invariant: names in the source are valid")
+        };
+        let exports = Self {
+            shelves: Arc::default(),
+            descriptions: [SERIES, DROPPED, TIMESTAMP].map(describe).into(),
+        };
         registry.register(exports.clone());
         exports
     }
@@ -90,7 +115,13 @@ impl Exporter {
             return;
         }
         let feed = self.shelf.topic.feed();
-        let shown = apart(current.text().len(), || {
+        // A query that descends twice takes long in any document.
+        let is_steep = |rule: &Rule| matches!(&rule.each, Places::Path(path) if path.is_steep());
+        let bytes = match feed.export.iter().any(is_steep) {
+            true => usize::MAX,
+            false => current.text().len(),
+        };
+        let shown = apart(bytes, || {
             let whole = document.whole();
             let found = whole.map_or_else(Vec::new, |whole| read(&feed.export, &whole));
             let rules = feed.export.iter().zip(found);
@@ -104,9 +135,8 @@ impl Exporter {
 }
 
 impl Collector for Exports {
-    /// Of what the configuration names there is none: it is checked before.
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        self.descriptions.iter().collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -149,16 +179,12 @@ impl Shelf {
             }
         }
         for (name, series, dropped) in counts {
-            let labels = [("feed", feed.path.as_str()), ("metric", name)];
-            let help = "Series that are made of the document, by exported metric.";
-            page.gauge(SERIES, help, &labels, series as f64);
-            let help = "Series that are left out: no number, not unique, or beyond max_series.";
-            page.gauge(DROPPED, help, &labels, dropped as f64);
+            let labels = [feed.path.as_str(), name];
+            page.gauge(SERIES, &labels, series as f64);
+            page.gauge(DROPPED, &labels, dropped as f64);
         }
         if let Some(at) = health.last_success() {
-            let help = "When a poll last said that the exported numbers are so.";
-            let labels = [("feed", feed.path.as_str())];
-            page.gauge(TIMESTAMP, help, &labels, at.0 as f64 / 1000.0);
+            page.gauge(TIMESTAMP, &[&feed.path], at.0 as f64 / 1000.0);
         }
     }
 }
@@ -183,10 +209,12 @@ impl Page {
         &mut self.families[*place]
     }
 
-    fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
-        let labels = labels.iter().map(|(name, text)| label(name, text));
-        let metric = metric(labels.collect(), value);
-        self.family(name, help).mut_metric().push(metric);
+    fn gauge(&mut self, (name, help, labels): Own, texts: &[&str], value: f64) {
+        let labels = labels.iter().zip(texts);
+        let labels = labels.map(|(name, text)| label(name, text)).collect();
+        self.family(name, help)
+            .mut_metric()
+            .push(metric(labels, value));
     }
 }
 
@@ -282,17 +310,17 @@ mod tests {
         assert!(topic.passed(START.after(61_000)));
         assert_eq!(topic.health().state(), State::Down);
         assert_eq!(told(&registry, "m{"), [""; 0]);
-        let series = told(&registry, SERIES);
+        let series = told(&registry, SERIES.0);
         assert_eq!(series, ["{feed=\"/feed\",metric=\"m\"} 0"]);
         assert_eq!(
-            told(&registry, TIMESTAMP),
+            told(&registry, TIMESTAMP.0),
             ["{feed=\"/feed\"} 1700000000.5"]
         );
         topic.succeeded(START.after(70_000));
         assert_eq!(told(&registry, "m{"), seven);
         drop(exporter);
         assert_eq!(told(&registry, "m{"), [""; 0]);
-        assert_eq!(told(&registry, SERIES), [""; 0]);
+        assert_eq!(told(&registry, SERIES.0), [""; 0]);
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn a_growing_document_makes_no_more_series_than_allowed_and_says_what_is_left_ou
     let gauge =
         |name: &str| proxy.metric(&format!("pollcast_export_{name}"), &["rows_weight_grams"]);
     let set = |document: &Arc<Mutex<String>>, rows: Vec<Value>| {
-        *document.lock().unwrap() = Value::from(rows).to_string()
+        *document.lock().unwrap() = Value::from(rows).to_string();
     };
     set(&document, rows(10));
     eventually("ten", || (gauge("series") - 10.0).abs() < 0.1);

@@ -1,13 +1,14 @@
 //! How small patches are and how fast they come, beside the `json-patch` crate with
 //! `serde_json::Value` and three libraries from npm. Every patch is verified.
 //!
-//! `cargo bench --bench diff -- [corpus] [synthetic] [unchanged] [large] [--quick] [--no-peers]`,
+//! `cargo bench --bench diff -- [corpus] [synthetic] [unchanged] [large] [exported] [--quick] [--no-peers]`,
 //! or `make bench-diff`, which installs the libraries. All parts unless some are named.
 
 mod case;
 mod compare;
 mod contenders;
 mod corpus;
+mod exported;
 mod figures;
 mod large;
 mod memory;
@@ -29,7 +30,7 @@ use peers::Peers;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const PARTS: [&str; 4] = ["corpus", "synthetic", "unchanged", "large"];
+const PARTS: [&str; 5] = ["corpus", "synthetic", "unchanged", "large", "exported"];
 /// Bytes of the large document, and of the one for a quick look.
 const LARGE: [usize; 2] = [50_000_000, 5_000_000];
 
@@ -87,6 +88,10 @@ fn run(options: &Options) -> Result<(), String> {
         let seen: Vec<_> = large::large(LARGE[usize::from(options.quick)]).collect();
         tables::large(&seen);
         seen.iter().for_each(|seen| figures.large(seen));
+    }
+    if options.wants("exported") {
+        progress("exported numbers");
+        tables::exported(&exported::exported());
     }
     figures.print();
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::case::FIRST;
 use crate::compare::{BY, Compared, Seen};
+use crate::exported::Exported;
 use crate::large::Large;
 use crate::unchanged::Unchanged;
 use crate::verify::Size;
@@ -144,6 +145,20 @@ pub fn large(seen: &[Large]) {
             milliseconds(seen.pollcast),
             milliseconds(seen.syntax),
             format!("{:.2} x", seen.pollcast / seen.syntax),
+        ];
+        line(seen.name, &cells);
+    }
+}
+
+pub fn exported(seen: &[Exported]) {
+    println!("\n### Numbers exported as metrics: ms a changed body\n");
+    header(&["document"], &["bytes", "diff", "export", "export / diff"]);
+    for seen in seen {
+        let cells = [
+            bytes(seen.bytes as f64),
+            milliseconds(seen.diff),
+            milliseconds(seen.export),
+            format!("{:.2} x", seen.export / seen.diff),
         ];
         line(seen.name, &cells);
     }
