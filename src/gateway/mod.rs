@@ -338,9 +338,13 @@ impl ProxyHttp for Gateway {
         let (status, detail) = forward::explain(error, upstream.map(|upstream| &*upstream.name));
         if let (Some(upstream), ErrorSource::Upstream) = (upstream, error.esource()) {
             let cause = error.root_cause().to_string();
+            let request_id = identity::request_id(session.req_header());
             warn!(
                 upstream = upstream.name,
-                status, cause, "a request could not be passed through"
+                status,
+                cause,
+                request_id = request_id.and_then(|id| id.to_str().ok()),
+                "a request could not be passed through"
             );
         }
         if status > 0 && session.response_written().is_none() {

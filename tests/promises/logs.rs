@@ -285,6 +285,8 @@ fn an_upstream_that_fails_is_named_in_the_line() {
     );
     assert_eq!(failed["error"], "ConnectRefused");
     assert_eq!(failed["upstream"], "legacy");
+    let warning = line(&proxy, "a request could not be passed through");
+    assert_eq!(warning["request_id"], failed["request_id"]);
 }
 
 #[test]
