@@ -20,9 +20,10 @@
 //! The other way, [`listen`] accepts a connection, and a request on it becomes a subscriber in
 //! [`gateway`]: `negotiate` decides whether it is one, `subscribe` answers it, `detach` takes the
 //! connection out of Pingora, `latest` answers plain requests from memory where the feed says so,
-//! `forward` passes everything else through. A poll that fails goes to [`core::health`] instead of
-//! the log. [`core::export`] reads numbers out of the same answer, which `upstream::export` has ready
-//! for whoever scrapes.
+//! `forward` passes everything else through. `identity` says who a request is, `access` writes down
+//! what became of it, and [`traces`] tells whoever puts traces together. A poll that fails goes to
+//! [`core::health`] instead of the log. [`core::export`] reads numbers out of the same answer, which
+//! `upstream::export` has ready for whoever scrapes.
 //!
 //! # Words
 //!
@@ -39,7 +40,8 @@
 //! Arrows point one way: [`core`] <- [`formats`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`config`],
 //! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`]; [`hub`], [`listen`] <-
-//! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; everything <- [`server`] <- [`cli`]. The hub
+//! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; [`peers`]
+//! <- [`traces`] <- [`upstream`], [`gateway`]; everything <- [`server`] <- [`cli`]. The hub
 //! announces demand and pollers listen to it, so nothing below calls up. `tests/architecture.rs`
 //! holds this.
 

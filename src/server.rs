@@ -242,12 +242,18 @@ impl Server {
         tokio::select! {
             () = finished => {}
             () = sleep_until(deadline) => warn!(open = admission.open(), "drain time is over"),
-            () = leave() => warn!(open = admission.open(), "told twice to leave"),
+            () = leave() => {
+                warn!(open = admission.open(), "told twice to leave");
+                return Ok(());
+            }
         }
         let patience = deadline.saturating_duration_since(Instant::now());
         let finished = tokio::task::spawn_blocking(move || tracer.finish(patience));
-        // Whoever cannot be sent anything by then gets nothing.
-        let _ = timeout_at(deadline, finished).await;
+        // What cannot be sent by then is not.
+        tokio::select! {
+            _ = timeout_at(deadline, finished) => {}
+            () = leave() => warn!("told twice to leave"),
+        }
         Ok(())
     }
 }

@@ -26,6 +26,13 @@ pub struct Arguments {
     /// Path to poll and to serve as a live stream; may be given more than once
     #[arg(long, value_name = "PATH", requires = "upstream")]
     feed: Vec<String>,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+/// Apart from what is run, one of which must be there.
+#[derive(Args, Debug)]
+struct Logging {
     /// How logs are written, whatever the file says
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
@@ -47,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             Config::quick(upstream, &arguments.feed).map_err(CliError::Arguments)?
         }
     };
-    logs::begin(match arguments.log_format {
+    logs::begin(match arguments.logging.log_format {
         Some(Format::Text) => LogFormat::Text,
         Some(Format::Json) => LogFormat::Json,
         None => config.logs.format,

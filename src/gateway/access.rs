@@ -17,6 +17,7 @@ use tracing::info;
 
 use super::identity::request_id;
 use super::routes::Destination;
+use super::{Context, Gateway, spans};
 use crate::config::Feed;
 use crate::core::cursor::Opening;
 use crate::core::event::Mode;
@@ -41,6 +42,34 @@ pub enum Outcome {
     Refused(Arc<Feed>, &'static str),
     /// A subscription. It has lines of its own.
     Subscribed(Arc<Feed>),
+}
+
+impl Gateway {
+    /// Tells log and traces what became of a request.
+    pub(super) fn report(&self, session: &Session, failure: Option<&Error>, ctx: &mut Context) {
+        let is_logged = match ctx.outcome {
+            Outcome::Refused(..) => self.access.subscriptions,
+            _ => self.access.requests,
+        };
+        if !is_logged && !ctx.span.is_recorded() {
+            return;
+        }
+        let finished = Finished {
+            began: ctx.began,
+            client: self.address(session),
+            trace: ctx.trace,
+            outcome: &ctx.outcome,
+            destination: ctx.destination.as_ref(),
+            server: ctx.asked.last(),
+            failure,
+        };
+        if is_logged {
+            finished.log(session);
+        }
+        if ctx.span.is_recorded() {
+            spans::describe(&mut ctx.span, session, &finished);
+        }
+    }
 }
 
 /// A request that is over.

@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
+use super::{Context, Gateway};
 use crate::core::trace::{self, Parent};
+use crate::traces::Side;
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -16,6 +18,21 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The longest id that is taken over, in bytes.
 const MAX_ID: usize = 128;
+
+impl Gateway {
+    /// Finds out what the request is known by. If traces are told of it, it is itself the parent of
+    /// what it leads to.
+    pub(super) fn identify(&self, request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+        identify(request)?;
+        let caller = parent(request);
+        ctx.span = self.tracer.span(Side::Server, caller);
+        ctx.trace = ctx.span.operation().or(caller);
+        match ctx.span.operation() {
+            Some(own) => adopt(request, own, caller.is_some()),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Gives the request an id, unless it has one that is fit to be repeated. Whoever answers it, logs it
 /// or passes it on finds the id in its header.

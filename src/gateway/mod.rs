@@ -39,7 +39,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{error, warn};
 
-use access::{Finished, Outcome};
+use access::Outcome;
 pub use admission::Admission;
 use client::{Client, Trusted};
 pub use metrics::Metrics;
@@ -54,7 +54,7 @@ use crate::core::trace::Parent;
 use crate::hub::{Hub, Place};
 use crate::listen::{Connection, KEEPALIVE, Request};
 use crate::peers::{Peers, Server};
-use crate::traces::{Side, Span, Tracer};
+use crate::traces::{Span, Tracer};
 
 /// How long a client may take to read a small answer of our own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,45 +126,6 @@ impl Gateway {
             clock,
             access: config.logs.access,
             tracer,
-        }
-    }
-
-    /// Finds out what the request is known by. If traces are told of it, it is itself the parent of
-    /// what it leads to.
-    fn identify(&self, request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
-        identity::identify(request)?;
-        let parent = identity::parent(request);
-        ctx.span = self.tracer.span(Side::Server, parent);
-        ctx.trace = ctx.span.operation().or(parent);
-        match ctx.span.operation() {
-            Some(own) => identity::adopt(request, own, parent.is_some()),
-            None => Ok(()),
-        }
-    }
-
-    /// Tells log and traces what became of a request.
-    fn report(&self, session: &Session, failure: Option<&Error>, ctx: &mut Context) {
-        let is_logged = match ctx.outcome {
-            Outcome::Refused(..) => self.access.subscriptions,
-            _ => self.access.requests,
-        };
-        if !is_logged && !ctx.span.is_recorded() {
-            return;
-        }
-        let finished = Finished {
-            began: ctx.began,
-            client: self.address(session),
-            trace: ctx.trace,
-            outcome: &ctx.outcome,
-            destination: ctx.destination.as_ref(),
-            server: ctx.asked.last(),
-            failure,
-        };
-        if is_logged {
-            finished.log(session);
-        }
-        if ctx.span.is_recorded() {
-            spans::describe(&mut ctx.span, session, &finished);
         }
     }
 
@@ -386,9 +347,13 @@ impl ProxyHttp for Gateway {
         let (status, detail) = forward::explain(error, upstream.map(|upstream| &*upstream.name));
         if let (Some(upstream), ErrorSource::Upstream) = (upstream, error.esource()) {
             let cause = error.root_cause().to_string();
+            let request_id = identity::request_id(session.req_header());
             warn!(
                 upstream = upstream.name,
-                status, cause, "a request could not be passed through"
+                status,
+                cause,
+                request_id = request_id.and_then(|id| id.to_str().ok()),
+                "a request could not be passed through"
             );
         }
         if status > 0 && session.response_written().is_none() {

@@ -7,6 +7,7 @@ use pingora::proxy::Session;
 use super::access::{Finished, Outcome};
 use super::identity::request_id;
 use super::routes::Destination;
+use crate::peers::Server;
 use crate::traces::Span;
 
 /// Describes a request that is over; of a subscription, its opening.
@@ -46,10 +47,7 @@ pub fn describe(span: &mut Span, session: &Session, finished: &Finished<'_>) {
             "pollcast.upstream",
             destination.map(|destination| destination.upstream().name.clone()),
         ),
-        (
-            "pollcast.server",
-            finished.server.map(|server| server.authority()),
-        ),
+        ("pollcast.server", finished.server.map(Server::authority)),
     ] {
         if let Some(value) = value {
             span.text(key, value);

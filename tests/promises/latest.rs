@@ -328,7 +328,10 @@ fn pages_of_allowed_origins_can_read_what_they_need() {
         Some("https://app.example")
     );
     let exposed = answer.header("access-control-expose-headers");
-    assert_eq!(exposed, Some("etag, age, cache-status, preference-applied"));
+    assert_eq!(
+        exposed,
+        Some("etag, age, cache-status, preference-applied, x-request-id")
+    );
     assert_eq!(
         answer.header_list("vary"),
         "accept, origin, accept-encoding"

@@ -1,8 +1,10 @@
 //! Who asked, what became of it, and how long it took, is in the log, in a form that machines read;
 //! what proves who somebody is never is.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -283,6 +285,8 @@ fn an_upstream_that_fails_is_named_in_the_line() {
     );
     assert_eq!(failed["error"], "ConnectRefused");
     assert_eq!(failed["upstream"], "legacy");
+    let warning = line(&proxy, "a request could not be passed through");
+    assert_eq!(warning["request_id"], failed["request_id"]);
 }
 
 #[test]
@@ -535,4 +539,69 @@ async fn streams_of_http_2_have_lines_of_their_own() {
         }
     }
     assert_eq!(line(&proxy, "unsubscribed")["reason"], "client_left");
+}
+
+#[test]
+fn every_field_of_a_line_is_explained_and_no_other() {
+    let readme = include_str!("../../config/README.md");
+    let (_, section) = readme.split_once("\n## Logs\n").expect("a section");
+    let (_, table) = section
+        .split_once("| field | in | meaning |\n|---|---|---|\n")
+        .expect("a table");
+    let rows = table
+        .lines()
+        .map_while(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let explained: BTreeSet<_> = rows
+        .flat_map(|(names, _)| names.split(", "))
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect();
+
+    let mut stage = Stage::serving("{}");
+    let limited = ", json: latest, deliver: { max_subscribers: 1 }";
+    let proxy = proxy(&stage.url(), "json", limited);
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    get(proxy.address(), "/x", &[("traceparent", &parent)]);
+    get(proxy.address(), "/feed", &[]);
+    let mut stream = resume(proxy.address(), "/feed", "made-up");
+    stream.expect("reset");
+    subscribe(proxy.address(), "/feed");
+    drop(stream);
+    stage.upstream.kill();
+    get(proxy.address(), "/x", &[]);
+    let messages = [
+        "forwarded",
+        "remembered",
+        "subscribed",
+        "refused",
+        "unsubscribed",
+    ];
+    eventually("a line of each kind", || {
+        let is_there = |message: &&str| !lines(&proxy, message).is_empty();
+        messages.iter().all(is_there) && lines(&proxy, "forwarded").len() == 2
+    });
+    let common = ["timestamp", "level", "message", "target"];
+    let mut written = BTreeSet::new();
+    for line in messages.iter().flat_map(|message| lines(&proxy, message)) {
+        let fields = line.as_object().expect("an object").keys();
+        written.extend(fields.filter(|field| !common.contains(&&***field)).cloned());
+    }
+    assert_eq!(written, explained);
+}
+
+#[test]
+fn an_argument_says_how_logs_are_written_whatever_the_file_says() {
+    let stage = Stage::serving("{}");
+    let config = format!(
+        "logs: {{ format: text, access: on }}\nupstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         proxy: [{{ path: /, upstream: legacy }}]\n",
+        stage.url()
+    );
+    let proxy = Proxy::start_saying("--log-format json", &config);
+    get(proxy.address(), "/x", &[]);
+    assert_eq!(line(&proxy, "forwarded")["path"], "/x");
+
+    // It is nothing to run.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pollcast"));
+    let output = command.args(["run", "--log-format", "json"]).output();
+    assert_eq!(output.expect("it runs").status.code(), Some(2));
 }

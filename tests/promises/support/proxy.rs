@@ -46,6 +46,16 @@ impl Proxy {
         Self::start_by(command, config, folder)
     }
 
+    /// With more arguments behind its configuration's.
+    pub fn start_saying(more: &str, config: &str) -> Self {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &format!("exec \"$0\" \"$@\" {more}")])
+            .arg(env!("CARGO_BIN_EXE_pollcast"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_by(command, config, folder)
+    }
+
     fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
         let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
