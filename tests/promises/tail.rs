@@ -408,6 +408,20 @@ fn ctrl_c_ends_it_and_what_was_waited_for_has_not_happened() {
 }
 
 #[test]
+fn the_help_explains_the_exit_status() {
+    let help = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        .args(["tail", "--help"])
+        .output()
+        .expect("the binary runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let (_, statuses) = help.split_once("Exit status:").expect("a section");
+    for status in ["0", "1", "2", "3", "124", "130"] {
+        let told = |line: &str| line.split_whitespace().next() == Some(status);
+        assert!(statuses.lines().any(told), "{status}: {help}");
+    }
+}
+
+#[test]
 fn a_filter_that_fails_is_told_once_and_waits_on() {
     let two = "event: snapshot\ndata: 1\n\nevent: snapshot\ndata: 2\n\nid: a-3\nevent: snapshot\ndata: {\"a\":1}\n\n";
     let upstream = streaming(two);
@@ -439,16 +453,16 @@ fn colours_are_for_terminals_unless_asked_for() {
         assert_eq!(text.contains(green), text.contains('\u{1b}'), "{text:?}");
         text.contains(green)
     };
-    let forced = ("CLICOLOR_FORCE", "1".to_owned());
-    let unwanted = ("NO_COLOR", "1".to_owned());
+    let forced = &[("CLICOLOR_FORCE", "1".to_owned())][..];
+    let unwanted = &[("NO_COLOR", "1".to_owned())][..];
     for (more, variables, expected) in [
         (&[][..], &[][..], false),
         (&["--color", "always"], &[], true),
         (&["--color", "always", "--diff"], &[], true),
-        (&["--color", "always"], &[unwanted.clone()], true),
-        (&["--color", "never"], &[forced.clone()], false),
-        (&[], &[forced.clone()], true),
-        (&["--json", "--color", "always"], &[], false),
+        (&["--color", "always"], unwanted, true),
+        (&["--color", "never"], forced, false),
+        (&[], forced, true),
+        (&["--json", "--color", "always"], forced, false),
     ] {
         assert_eq!(
             coloured(more, variables),

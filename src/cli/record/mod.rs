@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::time::MissedTickBehavior;
+use tokio::time::sleep_until;
 
 use self::polled::{Observed, Poller};
 use super::CliError;
@@ -166,13 +166,13 @@ impl<'a> Recorder<'a> {
 
     async fn follow(&mut self) -> Result<(), RecordError> {
         let mut subscription = Subscription::start(self.asker.clone(), None);
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_tick = Instant::now();
         loop {
             let happening = tokio::select! {
                 biased;
                 happening = subscription.next() => happening?,
-                _ = ticks.tick(), if self.screen.shows_waiting() => {
+                () = sleep_until(next_tick.into()), if self.screen.shows_waiting() => {
+                    next_tick = Instant::now() + TICK;
                     self.show();
                     continue;
                 }
@@ -212,10 +212,10 @@ impl<'a> Recorder<'a> {
         self.screen
             .note(&format!("no event stream there: asking every {every}"));
         let mut poller = Poller::new(self.asker.clone());
-        let mut beats = tokio::time::interval(interval);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_poll = Instant::now();
         loop {
-            beats.tick().await;
+            sleep_until(next_poll.into()).await;
+            next_poll = Instant::now().max(next_poll + interval);
             let Observed {
                 event,
                 change,

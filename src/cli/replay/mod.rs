@@ -131,6 +131,8 @@ pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
         end: arguments.exit,
     };
     let (over, ended) = watch::channel(false);
+    // It ends the process once; whoever is told twice to leave waits for nobody.
+    let mut ended = Some(ended);
     Stage::start(listener, path.clone(), Show::new(&timeline, pace), over)
         .map_err(ReplayError::Start)?;
     let origin = server.origins().next().unwrap_or_default();
@@ -152,11 +154,17 @@ pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
             // Nobody has to read it.
             let _ = super::print(&text);
         }
-        let mut ended = ended.clone();
+        let ended = ended.take();
         async move {
+            let over = async {
+                match ended {
+                    Some(mut ended) => ended.wait_for(|over| *over).await.is_ok(),
+                    None => false,
+                }
+            };
             tokio::select! {
                 () = told => {}
-                Ok(_) = ended.wait_for(|over| *over) => {}
+                true = over => {}
             }
         }
     })?;

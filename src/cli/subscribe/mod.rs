@@ -32,6 +32,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(3);
 const LEAST_RETRY: Duration = Duration::from_millis(10);
 /// What may wait to be shown; beyond, the connection is read no further.
 const AHEAD: usize = 16;
+/// The longest event, in bytes.
+const LONGEST: usize = 1 << 30;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Why following a feed makes no sense.
@@ -241,6 +243,9 @@ impl Follower {
                 if !self.tell(happening).await {
                     return Outcome::Unheard;
                 }
+            }
+            if self.parser.pending() > LONGEST {
+                return Outcome::Lost("an event has more than a gigabyte".to_owned());
             }
             if misfit {
                 self.parser.resume_after("");

@@ -62,6 +62,11 @@ impl Parser {
         }
     }
 
+    /// How many bytes of an event that is not complete are kept.
+    pub fn pending(&self) -> usize {
+        self.line.len() + self.data.len()
+    }
+
     /// The connection is gone: what was begun is discarded.
     pub fn disconnected(&mut self) {
         self.line.clear();

@@ -3,7 +3,9 @@
 //! Owns what is said about a feed. Standard output is the events, standard error everything about
 //! the connection; a pipe never gets a code for a terminal unless it is asked for.
 
+mod arguments;
 mod progress;
+mod rows;
 mod told;
 mod unified;
 mod until;
@@ -13,18 +15,18 @@ use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
-use tokio::time::MissedTickBehavior;
+use tokio::time::sleep_until;
 
+pub use self::arguments::Arguments;
 use self::progress::Progress;
 use self::told::Teller;
 use self::until::{Judge, JudgeError};
 use super::CliError;
 use super::run::told_to_leave;
-use super::subscribe::{Change, Event, Happening, Source, SubscribeError, Subscription};
-use super::terminal::{Screen, When, width};
+use super::subscribe::{Change, Event, Happening, SubscribeError, Subscription};
+use super::terminal::{Screen, width};
 use crate::core::json::Json;
 
 /// How often the line that says what is waited for is drawn anew.
@@ -36,78 +38,6 @@ const NEVER: u8 = 3;
 const TIMED_OUT: u8 = 124;
 /// As a shell tells of a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
-
-/// Printed below the options.
-pub const AFTER_HELP: &str = "\
-Examples:
-  pollcast tail http://127.0.0.1:8080/orders
-      one line for each thing that changed
-  pollcast tail URL --diff
-      the same as a diff of the indented document
-  pollcast tail URL --until '.status == \"done\"' --timeout 5m --quiet
-      waits in a script
-  pollcast tail URL --json | jq .
-      each event as a line of JSON
-
-Exit status:
-  0    what was waited for happened; without --until and --count: the feed is over, Ctrl-C, or
-       nobody reads the output any more
-  1    the feed cannot be followed
-  2    the arguments are wrong
-  3    the feed is over, or nobody reads the output, before what --until or --count wait for
-  124  the time of --timeout is over
-  130  Ctrl-C or SIGTERM before what --until or --count wait for";
-
-#[derive(Args, Debug)]
-#[command(after_help = AFTER_HELP)]
-pub struct Arguments {
-    #[command(flatten)]
-    source: Source,
-    /// Begin after the event with this id, as a client that comes back would
-    #[arg(long, value_name = "ID", conflicts_with_all = ["until", "diff"])]
-    last_id: Option<String>,
-    /// Print each event as one line of JSON: {"event", "id", "data"}
-    #[arg(long, conflicts_with = "diff")]
-    json: bool,
-    /// Print changes as a unified diff of the indented document
-    #[arg(long)]
-    diff: bool,
-    /// End when this jq filter gives true for the document
-    #[arg(long, value_name = "FILTER")]
-    until: Option<String>,
-    /// End after so many events, the first snapshot included; status, reset and end do not count
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// End after this time, such as 90s or 5m, with exit status 124
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    timeout: Option<Duration>,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// Colours: NO_COLOR and CLICOLOR_FORCE are heeded by auto
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
-    color: When,
-    /// The time before each event
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORM",
-        default_value = "local",
-        conflicts_with = "json"
-    )]
-    time: Time,
-}
-
-/// How the time of an event is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Time {
-    /// 14:05:09, on this machine's clock
-    Local,
-    /// 2026-01-31T13:05:09.123Z
-    Rfc3339,
-    /// No time
-    None,
-}
 
 /// Why following a feed makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -233,13 +163,13 @@ impl<'a> Watch<'a> {
     }
 
     async fn run(&mut self) -> Result<End, TailError> {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_tick = Instant::now();
         loop {
             let happening = tokio::select! {
                 biased;
                 happening = self.subscription.next() => happening?,
-                _ = ticks.tick(), if self.screen.shows_waiting() => {
+                () = sleep_until(next_tick.into()), if self.screen.shows_waiting() => {
+                    next_tick = Instant::now() + TICK;
                     self.screen.wait(&self.progress.waiting(Instant::now()));
                     continue;
                 }
@@ -314,17 +244,6 @@ impl<'a> Watch<'a> {
                 }
                 false
             }
-        }
-    }
-}
-
-impl Time {
-    /// Now.
-    fn text(self) -> String {
-        match self {
-            Time::Local => jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
-            Time::Rfc3339 => humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            Time::None => String::new(),
         }
     }
 }

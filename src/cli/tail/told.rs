@@ -3,22 +3,17 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::rows::{between, key, length, row, size, text};
 use super::unified::unified;
 use super::words;
 use crate::cli::subscribe::{Change, Event};
 use crate::cli::terminal::{Ink, Paint, harmless, shortened};
-use crate::core::diff::{self, Memory};
-use crate::core::json::{Json, Operation, Patch, Pointer, Rules, Tape};
+use crate::core::json::{Json, Operation, Patch, Pointer};
 
 /// The longest value shown where no terminal says how wide it is, in characters.
 const SHOWN: usize = 100;
 /// A value is not cut shorter than this, however narrow the terminal.
 const LEAST: usize = 16;
-/// Members by which people recognise a row, the likeliest first.
-const KEYS: [&str; 10] = [
-    "id", "_id", "key", "uuid", "uid", "ID", "Id", "code", "slug", "name",
-];
-
 /// Tells events.
 #[derive(Debug)]
 pub struct Teller {
@@ -178,10 +173,10 @@ impl Page {
             Some(before) => {
                 let mut document = Json::clone(before);
                 // It fits: it was applied before it was told.
-                let _ = Patch(operations.to_vec())
-                    .apply_watched(&mut document, |operation, document| {
-                        line(operation, Some(document))
-                    });
+                let patch = Patch(operations.to_vec());
+                let shown =
+                    |operation: &Operation, document: &Json| line(operation, Some(document));
+                let _ = patch.apply_watched(&mut document, shown);
             }
         }
         text
@@ -243,7 +238,7 @@ impl Page {
             return (old.map(|old| self.value(old, 0)), self.value(new, 0));
         };
         let room = room.saturating_sub(taken);
-        let (old, new) = (old.map(|old| text(old)), text(new));
+        let (old, new) = (old.map(text), text(new));
         let (first, second) = (old.as_deref().map_or(0, length), length(&new));
         // A short one leaves its room to the other.
         let half = room / 2;
@@ -309,55 +304,4 @@ impl Page {
             .map_or(SHOWN, |room| room.saturating_sub(taken + 2).max(LEAST));
         shortened(&text(value), room)
     }
-}
-
-fn text(value: &Json) -> String {
-    String::from_utf8_lossy(&value.encode()).into_owned()
-}
-
-fn length(text: &str) -> usize {
-    text.chars().count()
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        0..1000 => format!("{bytes} bytes"),
-        _ => bytesize::ByteSize(bytes as u64).display().si().to_string(),
-    }
-}
-
-/// The member by which people would recognise this row, if it has one.
-fn key(value: &Json) -> Option<(&'static str, &Json)> {
-    let Json::Object(members) = value else {
-        return None;
-    };
-    let named = |name: &&'static str| Some((*name, members.get(*name)?));
-    let keys = KEYS.iter().filter_map(named);
-    keys.into_iter()
-        .find(|(_, value)| matches!(value, Json::String(_) | Json::Number(_)))
-}
-
-/// The key of the innermost row in which `path` leads somewhere.
-fn row(document: &Json, path: &Pointer) -> Option<(&'static str, Json)> {
-    let mut at = document;
-    let mut found = None;
-    let tokens = path.tokens();
-    for (index, token) in tokens.iter().enumerate() {
-        let inside = at.child(token)?;
-        if matches!(at, Json::Array(_)) && index + 1 < tokens.len() {
-            found = key(inside).map(|(name, key)| (name, key.clone())).or(found);
-        }
-        at = inside;
-    }
-    found
-}
-
-/// What leads from one document to another; none where that is no shorter than the other.
-fn between(before: &Json, after: &Json) -> Option<Patch> {
-    let rules = Rules::default();
-    let (before, _) = Tape::read_after(before.encode().into(), None, &rules).ok()?;
-    let (after, copies) = Tape::read_after(after.encode().into(), Some(&before), &rules).ok()?;
-    let budget = after.encoded_len().max(3);
-    let patch = diff::diff(&before, &after, &copies, &mut Memory::new(None), budget)?;
-    Patch::parse(&patch).ok()
 }
