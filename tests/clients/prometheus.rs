@@ -159,7 +159,7 @@ fn complaints(metrics: &str) -> Option<String> {
     drop(stdin);
     let output = promtool.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    (!output.status.success() || !said.is_empty()).then_some(said)
+    (!output.status.success() || !said.is_empty()).then(|| said.into_owned())
 }
 
 /// One that ends with its test.
