@@ -61,17 +61,18 @@ async function comesAndGoes() {
   }
 }
 
-/** Reads a second's worth, then nothing for some seconds. */
+/** Reads for a moment, then nothing until the sockets' buffers are full. */
 async function slow() {
   for (;;) {
     const stream = new Stream('/map?mode=snapshot');
-    for (let times = 0; times < 6; times++) {
-      await pause(1000);
-      stream.answer?.pause();
-      await pause(4000);
+    const reads = setInterval(() => {
       stream.answer?.resume();
-    }
-    await stream.leave();
+      setTimeout(() => stream.answer?.pause(), 500);
+    }, 20_000);
+    setTimeout(() => stream.answer?.pause(), 500);
+    await stream.left;
+    clearInterval(reads);
+    await pause(1000);
   }
 }
 

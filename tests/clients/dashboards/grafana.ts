@@ -92,7 +92,7 @@ type Annotation = With<AnnotationQuery, {
 type Variable = With<VariableModel, {
   type: 'query' | 'datasource';
   datasource?: Prometheus;
-  query: string | { query: string; refId: string };
+  query: string | { query: string; qryType: 1; refId: string };
   current: { text?: string[]; value?: string[] };
 }>;
 

@@ -22,7 +22,7 @@ export function timeseries(panel, box, series, range, marks) {
   const parts = [grid(plot, left, right, axes, range, toX), markings(marks, plot, range, toX)];
   for (const [group, scale] of [[axes[0], left], [axes[1], right]]) {
     const toY = (value) => bottom - ((value - scale.least) / (scale.most - scale.least)) * plot.height;
-    parts.push(stacked && group === axes[0] ? stack(group, toX, toY) : lines(group, range.step, toX, toY));
+    parts.push(stacked && group === axes[0] ? stack(group, range, toX, toY) : lines(group, range.step, toX, toY));
   }
   if (defaults.custom.thresholdsStyle.mode !== 'off') parts.push(thresholds(defaults, plot, left, bottom));
   return [...parts, ...legend.parts];
@@ -120,8 +120,10 @@ function lines(group, step, toX, toY) {
   })).join('');
 }
 
-function stack(group, toX, toY) {
-  const times = [...new Set(group.flatMap(({ points }) => points.map(([time]) => time)))].sort((a, b) => a - b);
+/** One upon the other; where a series has no point, it adds nothing. */
+function stack(group, range, toX, toY) {
+  const times = [];
+  for (let time = range.start; time <= range.end; time += range.step) times.push(time);
   let below = new Map(times.map((time) => [time, 0]));
   return group.map(({ points, colour }) => {
     const own = new Map(finite(points));

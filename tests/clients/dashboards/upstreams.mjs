@@ -4,6 +4,7 @@
 // FAILING says when the partner fails, in seconds since it was first asked, such as `0-4,60-90`,
 // or `0-4/10` for the same every ten seconds.
 
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 
 let asked; // the partner, for the first time
@@ -47,7 +48,7 @@ function stocked() {
   return stock;
 }
 
-const mapped = () => ({ cells: Array.from({ length: 12_000 }, () => below(1e9)) });
+const mapped = () => ({ tile: randomBytes(400_000).toString('base64') });
 const rates = () => ({ base: 'EUR', rates: { USD: 1 + below(99) / 1e3, JPY: 160 + below(99) / 10, CHF: 0.9 } });
 
 const send = (answer, status, value) => {
