@@ -1,7 +1,7 @@
 // The first view: is all well, what was spared, and every feed, the worst first.
 
 import { aside, h, icon } from './dom.js';
-import { count, moving, prose, several, size, span } from './format.js';
+import { count, moving, now, prose, several, size, span } from './format.js';
 
 /** From the worst to the best. */
 export const STATES = ['down', 'stale', 'live', 'paused'];
@@ -59,7 +59,7 @@ function totals(totals) {
     h('dt', null, name), h('dd', null, figure), h('dd', { class: 'note' }, note));
   return h('section', { class: 'panel', 'aria-label': 'Totals' }, h('dl', { class: 'totals' },
     tile('Subscribers', count(totals.subscribers), `on ${several(totals.feeds, 'feed')}`),
-    tile('Requests spared', count(totals.spared_requests), asked ? `${share}\u00a0% fewer than by polling` : 'nobody has asked yet'),
+    tile('Requests spared', count(totals.spared_requests), share ? `${share}\u00a0% fewer than by polling` : 'nothing was shared yet'),
     tile('Polls made instead', count(totals.polls), 'since the start'),
     tile('Bytes spared', size(totals.spared_bytes), 'that upstreams did not send'),
     tile('Bytes sent', size(totals.sent_bytes), 'to subscribers')));
@@ -162,7 +162,8 @@ export function age({ state, last_success: success }) {
 export function plan(one, brief = false) {
   const { next_poll: next, interval_ms: interval, why_text: why } = one;
   if (one.state === 'paused') return ['when somebody listens'];
-  const often = interval != null && interval < 1000;
+  // A countdown from less than a second is of no use, unless a failure has made the wait longer.
+  const often = interval != null && interval < 1000 && Date.parse(next) - now() < 1500;
   const due = often ? `every ${span(interval)}` : moving(next, 'due', 'not planned');
   return [due, why && h('span', { class: 'under' }, brief ? prose(why.split(';')[0]) : prose(why))];
 }
