@@ -207,7 +207,7 @@ upstreams:
   shop:
     url: "UPSTREAM?key=s3cret-0"
     headers: { authorization: "Bearer s3cret-1", x-key: "${KEY}" }
-    budget: 1000 per 1m
+    budget: 90000/m
 feeds:
   - path: /plain
     upstream: shop
