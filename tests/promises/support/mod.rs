@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod contract;
 pub mod http2;
 pub mod proxy;
 pub mod replica;
