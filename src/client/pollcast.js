@@ -7,20 +7,23 @@
 // Rules: a document is never mutated, a part that did not change keeps its identity, and nothing is
 // ever shown that the upstream did not serve. What cannot be continued begins with a snapshot.
 
-const SECOND = 1000;
-const TICK = 5 * SECOND; //       how often silence is looked at
-const PATIENCE = 15 * SECOND; //  silence after which a sign of life is asked for
-const NAP = 90 * SECOND; //       a timer this late means that the computer slept
-const NAMES = ['snapshot', 'patch', 'merge', 'added', 'changed', 'removed', 'reset', 'status', 'end'];
+// Milliseconds:
+const TICK = 5e3; //      how often silence is looked at
+const PATIENCE = 15e3; // silence after which a sign of life is asked for
+const LONG = 3e4; //      silence that is too long for one who just woke, and the longest backoff
+const NAP = 9e4; //       a timer this late means that the computer slept
+const NAMES = 'snapshot patch merge added changed removed reset status end'.split(' ');
 
 const { isArray } = Array;
 const { entries, fromEntries, hasOwn, keys } = Object;
 const isBranch = (value) => typeof value === 'object' && value !== null;
 const isObject = (value) => isBranch(value) && !isArray(value);
-const tokens = (pointer) =>
-  pointer.split('/').slice(1).map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 const misfit = () => {
   throw new Error('misfit');
+};
+const tokens = (pointer) => {
+  if (/~(?![01])/.test(pointer)) misfit();
+  return pointer.split('/').map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 };
 /** Sets a member as data, whatever its name: `__proto__` is a name like others. */
 const set = (object, name, value) =>
@@ -28,7 +31,7 @@ const set = (object, name, value) =>
 
 /** What is at an RFC 6901 pointer, or undefined. */
 const at = (value, pointer) =>
-  tokens(pointer).reduce((value, name) => (isBranch(value) && hasOwn(value, name) ? value[name] : undefined), value);
+  tokens(pointer).reduce((value, name) => (isBranch(value) && hasOwn(value, name) ? value[name] : undefined), { '': value });
 
 /** `after`, in which all that equals its counterpart in `before` is that very counterpart. */
 function keep(before, after) {
@@ -45,65 +48,63 @@ function keep(before, after) {
 
 /** The document that an RFC 6902 patch makes of `document`; throws if the patch does not fit. */
 export function patch(document, operations) {
-  const own = new Set(); // copies made by this patch, which it may write to
+  const root = { '': document }; // so that the whole document has a parent, too
+  const own = new Set(); //         copies made here, which may be written to
   const copy = (node) => {
-    if (!isBranch(node)) misfit();
-    if (own.has(node)) return node;
+    if (own.has(node) || !isBranch(node)) return node;
     const made = isArray(node) ? [...node] : { ...node };
     own.add(made);
     return made;
   };
-  const root = copy([document]); // so that the whole document has a parent, too
-  const path = (pointer) => (pointer && pointer[0] !== '/' ? misfit() : [0, ...tokens(pointer)]);
-  const index = (list, name, room) => {
-    const at = name === '-' ? list.length : /^(0|[1-9]\d*)$/.test(name) ? +name : misfit();
-    return at < list.length + room ? at : misfit();
+  /** The name in `node`, which has it, or has room for it. */
+  const step = (node, name, room = 0) => {
+    if (isArray(node)) {
+      const index = name === '-' ? node.length : /^(0|[1-9]\d*)$/.test(name) ? +name : Infinity;
+      return index < node.length + room ? index : misfit();
+    }
+    return isBranch(node) && (room || hasOwn(node, name)) ? name : misfit();
   };
-  const read = (pointer) =>
-    path(pointer).reduce((node, name) => {
-      if (!isBranch(node)) misfit();
-      if (isArray(node)) return node[index(node, name, 0)];
-      return hasOwn(node, name) ? node[name] : misfit();
-    }, root);
-  const write = (pointer, change) => {
-    const names = path(pointer);
+  /** The parent of what a pointer says, and its name there. */
+  const find = (pointer, room) => {
+    const names = tokens(pointer);
     const last = names.pop();
     let parent = root;
     for (let name of names) {
-      if (isArray(parent)) name = index(parent, name, 0);
-      else if (!hasOwn(parent, name)) misfit();
+      name = step(parent, name);
       parent = parent[name] = copy(parent[name]);
     }
-    change(parent, last);
+    if (parent === root && last) misfit();
+    return [parent, step(parent, last, room)];
   };
-  const put = (pointer, value, inPlace) =>
-    write(pointer, (parent, name) => {
-      if (!isArray(parent)) set(parent, name, value);
-      else if (parent === root) root[0] = value;
-      else parent.splice(index(parent, name, +!inPlace), +inPlace, value);
-    });
-  const remove = (pointer) =>
-    write(pointer, (parent, name) => {
-      if (isArray(parent)) parent.splice(index(parent, name, 0), 1);
-      else delete parent[name];
-    });
+  const read = (pointer) => tokens(pointer).reduce((node, name) => node[step(node, name)], root);
+  const add = (pointer, value) => {
+    const [parent, name] = find(pointer, 1);
+    if (isArray(parent)) parent.splice(name, 0, value);
+    else set(parent, name, value);
+  };
+  const remove = (pointer) => {
+    const [parent, name] = find(pointer);
+    const value = parent[name];
+    if (isArray(parent)) parent.splice(name, 1);
+    else delete parent[name];
+    return value;
+  };
 
-  for (const { op, path: to, from, value } of operations) {
-    const held = op === 'add' ? value : read(op === 'move' || op === 'copy' ? from : to);
-    if (op === 'add' || op === 'replace') put(to, value, op === 'replace');
-    else if (op === 'test') keep(held, value) === held || misfit();
-    else if (op === 'remove') remove(to);
+  for (const { op, path, from, value } of operations) {
+    if (value === undefined && ['add', 'replace', 'test'].includes(op)) misfit();
+    if (op === 'add') add(path, value);
+    else if (op === 'remove') remove(path);
+    else if (op === 'replace') {
+      const [parent, name] = find(path);
+      parent[name] = value;
+    } else if (op === 'move' && !path.startsWith(`${from}/`)) add(path, remove(from));
     else if (op === 'copy') {
+      const held = read(from);
       own.clear(); // what stands in two places belongs to neither
-      own.add(root);
-      put(to, held, false);
-    } else if (op === 'move') {
-      if (to.startsWith(`${from}/`)) misfit();
-      remove(from);
-      put(to, held, false);
-    } else misfit();
+      add(path, held);
+    } else if (op !== 'test' || keep(read(path), value) !== read(path)) misfit();
   }
-  return root.length ? root[0] : misfit();
+  return read('');
 }
 
 /** The document that an RFC 7396 merge patch makes of `held`. */
@@ -159,7 +160,7 @@ function parser({ take, retry }) {
 function byEventSource(url, { credentials, names }, on) {
   const source = new EventSource(url, { withCredentials: credentials === 'include' });
   source.onopen = on.open;
-  source.onerror = () => (source.readyState === 2 ? on.refused() : on.lost());
+  source.onerror = () => on.lost(source.readyState === 2);
   for (const name of names) {
     source.addEventListener(name, ({ data, lastEventId }) => on.take(name, data, lastEventId));
   }
@@ -170,15 +171,16 @@ function byEventSource(url, { credentials, names }, on) {
 function byFetch(url, { method, headers, body, credentials }, on) {
   const control = new AbortController();
   const follow = async () => {
-    const said = new Headers(typeof headers === 'function' ? await headers() : headers);
-    said.set('accept', 'text/event-stream');
+    const asked = new Headers(typeof headers === 'function' ? await headers() : headers);
+    asked.set('accept', 'text/event-stream');
     const { signal } = control;
-    const response = await fetch(url, { method, headers: said, body, credentials, signal, cache: 'no-store' });
+    const response = await fetch(url, { method, headers: asked, body, credentials, signal, cache: 'no-store' });
     const { status } = response;
-    const isFinal = status === 204 || (status >= 400 && status < 500 && ![408, 429].includes(status));
-    if (isFinal) return on.end(`HTTP ${status}`);
-    if (status !== 200 || !/^text\/event-stream\b/i.test(response.headers.get('content-type'))) {
-      throw Object.assign(new Error(`HTTP ${status}`), { after: response.headers.get('retry-after') * SECOND });
+    const said = (name) => response.headers.get(name);
+    const reason = `HTTP ${status}`;
+    if (/204|4(?!08|29)../.test(status)) return on.end(reason);
+    if (status !== 200 || !/^text\/event-stream\b/i.test(said('content-type'))) {
+      return on.fail(reason, said('retry-after') * 1e3 || 0);
     }
     on.open();
     const [reader, text, feed] = [response.body.getReader(), new TextDecoder(), parser(on)];
@@ -189,7 +191,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
       feed(text.decode(value, { stream: true }));
     }
   };
-  follow().catch((error) => on.fail(error.message, error.after));
+  follow().catch(({ message }) => on.fail(message));
   return () => control.abort();
 }
 
@@ -206,13 +208,14 @@ class Live extends EventTarget {
   #turn = 0; //      counts connections, so that a late word of an old one is not heard
   #shut; //          ends the connection
   #gaveUp; //        EventSource did, so that fetch goes on
-  #retry = 3 * SECOND;
+  #isTold; //        this connection has said how the feed is
+  #retry = 3e3;
   #failures = 0;
   #heard = Date.now();
-  #ticked = Date.now();
-  #timers = {};
+  #again; //         the timer of the next attempt
+  #settling;
   #rests = false; // while the page is hidden away or frozen
-  #unwatch;
+  #watching; //      ends what the object watches over
   // Among tabs:
   #channel; //       its name, if tabs share
   #radio; //         the channel, while this tab takes part
@@ -225,19 +228,18 @@ class Live extends EventTarget {
 
   constructor(url, options = {}) {
     super();
-    const { mode, items, headers, method, body, share = true, lastEventId, document, events = {} } = options;
-    const address = new URL(url, globalThis.document?.baseURI);
+    const { mode, items, headers, method, body, share, lastEventId = '', document, events = {} } = options;
+    const address = (this.#url = new URL(url, globalThis.document?.baseURI));
     if (mode || items) address.searchParams.set('mode', items ? 'items' : mode);
-    this.#url = address;
     this.#names = new Map(NAMES.map((name) => [events[name] ?? name, name].map((each) => each || 'message')));
-    if (document !== undefined) [this.document, this.#id] = [document, lastEventId ?? ''];
+    if (document !== undefined) [this.document, this.#id] = [document, lastEventId];
     this.#options = options;
-    // Only what a plain request gets is the same for all tabs. Its secrets are none's but the browser's.
-    const isPlain = !headers && !method && body === undefined;
+    // Only what a plain request gets can be the same for all tabs.
+    const isPlain = !headers && !method && !body;
     // Only a reader of our own sees which item event has the id, and so is a change's last.
     this.#gaveUp = !isPlain || items || typeof EventSource === 'undefined';
     if (isPlain && share && globalThis.navigator?.locks && globalThis.document) {
-      this.#channel = `pollcast ${address} ${JSON.stringify([items, options.events, options.credentials])}`;
+      this.#channel = `pollcast ${address} ${JSON.stringify([share, items, options.events, options.credentials])}`;
     }
     this.#watch();
     this.#start();
@@ -246,6 +248,11 @@ class Live extends EventTarget {
   /** { state, since, lastSuccess, reason, lastHeard }; times are Dates, or null where nothing is known. */
   get freshness() {
     return { state: this.state, ...this.#told, lastHeard: new Date(this.#heard) };
+  }
+
+  /** The id of the newest event that the document contains. */
+  get lastEventId() {
+    return this.#id;
   }
 
   /** Calls back with (value, before, pointer) when what is at this JSON Pointer changes. */
@@ -290,7 +297,7 @@ class Live extends EventTarget {
     if (this.state === 'ended') return;
     this.#become('ended', { reason });
     this.#stop();
-    this.#unwatch();
+    this.#watching.abort();
     this.#emit('end', { reason });
   }
 
@@ -311,8 +318,8 @@ class Live extends EventTarget {
     this.#turn += 1;
     this.#shut?.();
     this.#shut = undefined;
-    clearTimeout(this.#timers.retry);
-    clearTimeout(this.#timers.settle);
+    clearTimeout(this.#again);
+    clearTimeout(this.#settling);
   }
 
   #open() {
@@ -328,6 +335,7 @@ class Live extends EventTarget {
       open: now(() => {
         this.#failures = 0;
         this.#heard = Date.now();
+        this.#isTold = false;
         this.#settle();
       }),
       heard: now(() => (this.#heard = Date.now())),
@@ -336,10 +344,10 @@ class Live extends EventTarget {
         this.#heard = Date.now();
         this.#take(this.#names.get(name), data, id);
       }),
-      lost: now(() => this.#become('connecting', { reason: 'lost' })),
-      refused: now(() => {
-        this.#gaveUp = true; // it says neither why nor tries again; fetch does both
-        this.#fail('refused');
+      lost: now((isForGood) => {
+        this.#become('connecting', { reason: 'lost' });
+        this.#gaveUp = isForGood; // EventSource says neither why nor tries again; fetch does both
+        if (isForGood) this.#fail('lost');
       }),
       fail: now((reason, after) => this.#fail(reason, after)),
       end: now((reason) => this.#finish(reason)),
@@ -350,16 +358,15 @@ class Live extends EventTarget {
   #fail(reason, after = 0) {
     this.#close();
     this.#become('connecting', { reason });
-    const spread = Math.random() * Math.min(30 * SECOND, SECOND * 2 ** this.#failures++);
-    this.#timers.retry = setTimeout(() => this.#open(), Math.max(this.#retry, after) + spread);
+    const spread = Math.random() * Math.min(LONG, 1e3 * 2 ** this.#failures++);
+    this.#again = setTimeout(() => this.#open(), Math.max(this.#retry, after) + spread);
   }
 
   /** It is live unless the stream says otherwise, which it does right after its head. */
   #settle() {
-    clearTimeout(this.#timers.settle);
-    this.#timers.settle = setTimeout(() => {
-      const isUntold = ['connecting', 'offline'].includes(this.state);
-      if (isUntold && this.document !== undefined) this.#become('live');
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      if (!this.#isTold && this.document !== undefined) this.#become('live');
     }, 20);
   }
 
@@ -381,6 +388,7 @@ class Live extends EventTarget {
     else if (name === 'patch') this.#commit(patch(this.document, value), id);
     else if (name === 'merge') this.#commit(merge(this.document, value), id);
     else if (name === 'status') {
+      this.#isTold = true;
       const { state, since, last_success: last, reason } = value;
       this.#become(state, { since: new Date(since), lastSuccess: last && new Date(last), reason });
     } else if (name === 'reset') this.#emit('reset', value);
@@ -405,8 +413,8 @@ class Live extends EventTarget {
   #watch() {
     const { document: page } = globalThis;
     const window = page && globalThis;
-    const control = new AbortController();
-    const listen = (target, name, call) => target?.addEventListener(name, call, { signal: control.signal });
+    const { signal } = (this.#watching = new AbortController());
+    const listen = (target, name, call) => target?.addEventListener(name, call, { signal });
     const rest = () => {
       this.#rests = true;
       this.#stop();
@@ -420,16 +428,14 @@ class Live extends EventTarget {
     listen(page, 'resume', rise);
     listen(window, 'offline', () => this.#become('connecting', { reason: 'offline' }));
     listen(window, 'online', () => this.#check(-1));
-    listen(page, 'visibilitychange', () => page.hidden || this.#tick(2 * PATIENCE));
+    listen(page, 'visibilitychange', () => page.hidden || this.#tick(LONG));
+    let last = Date.now();
     const timer = setInterval(() => {
-      const late = Date.now() - this.#ticked;
-      this.#ticked = Date.now();
-      this.#tick(late > NAP && 2 * PATIENCE);
+      const late = Date.now() - last;
+      last += late;
+      this.#tick(late > NAP && LONG);
     }, TICK);
-    this.#unwatch = () => {
-      clearInterval(timer);
-      control.abort();
-    };
+    signal.onabort = () => clearInterval(timer);
   }
 
   /** Looks at who is silent. After waking, less silence is borne, and nothing waited for. */
@@ -498,7 +504,7 @@ class Live extends EventTarget {
 
   #answer({ ask: to, id }) {
     const isBehind = id !== this.#id;
-    this.#say({ to, ...(isBehind && { document: this.document, pending: this.#pending }) });
+    this.#say({ to, pending: this.#pending, document: isBehind ? this.document : undefined });
   }
 
   #say(what) {
@@ -509,17 +515,21 @@ class Live extends EventTarget {
   /** What the leading tab says. Its events fit only who stands where it stood. */
   #follow({ term, heard, id, state, told, take, to, document, pending }) {
     if (term < this.#term) return; // it woke up and does not know yet that another one leads
-    if (term > this.#term) this.#asks = false;
+    if (term > this.#term) {
+      this.#asks = false;
+      this.#pending = [];
+    }
     [this.#term, this.#heard, this.#alive] = [term, heard, Date.now()];
     if (this.#resign) this.#yield(); // so it is this tab that woke up
     if (to === this.#tab) {
       this.#asks = false;
       if (document !== undefined) this.#commit(keep(this.document, document), id);
-      if (pending) this.#pending = pending;
+      this.#pending = pending;
     }
-    if (take && id !== this.#id) return this.#asks || this.#ask();
+    if (take && id !== this.#id && !this.#asks) this.#ask();
+    if (this.#asks) return; // what is said now is part of the answer
     if (take) this.#apply(...take);
-    if (state === 'ended') this.#finish(told.reason);
+    else if (state === 'ended') this.#finish(told.reason);
     else this.#become(state, told);
   }
 }

@@ -27,7 +27,7 @@ macro_rules! sections {
 sections! {
     TOP at "": ["server", "admin", "upstreams", "feeds", "proxy"] later ["backplane", "export"];
     SERVER at "server":
-        ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies"] later [];
+        ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies", "client"] later [];
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":

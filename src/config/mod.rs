@@ -132,6 +132,8 @@ pub struct Server {
     /// Whose word is taken for where a request comes from, in `X-Forwarded-For`. No network of
     /// version 6 covers mapped addresses of version 4: those are written as version 4.
     pub trusted_proxies: Vec<IpNet>,
+    /// The path of the client module, if it is served.
+    pub client: Option<String>,
 }
 
 /// One public listener.

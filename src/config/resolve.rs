@@ -71,7 +71,19 @@ fn server(section: &Section<'_>) -> Server {
             .unwrap_or(Duration::from_secs(15)),
         limits: limits::limits(section),
         trusted_proxies: limits::trusted_proxies(section),
+        client: client(section),
     }
+}
+
+/// Where browsers get the client module.
+fn client(section: &Section<'_>) -> Option<String> {
+    let Some(node) = section.find("client") else {
+        return Some("/pollcast.js".to_owned());
+    };
+    if matches!(node.value(), Value::String(text) if text == "off") {
+        return None;
+    }
+    node.path().map(|(path, _)| path)
 }
 
 fn threads(section: &Section<'_>) -> usize {

@@ -94,6 +94,7 @@ fn the_full_example_differs_from_the_defaults_only_where_it_says_so() {
     assert_eq!(full_server.threads, plain_server.threads);
     assert_eq!(full_server.drain, plain_server.drain);
     assert_eq!(full_server.header_timeout, plain_server.header_timeout);
+    assert_eq!(full_server.client, plain_server.client);
     assert_eq!(full_feed.poll, plain_feed.poll);
     let (full_events, plain_events) = (&full_feed.events, &plain_feed.events);
     assert_eq!(full_events.mode, plain_events.mode);

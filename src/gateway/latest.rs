@@ -342,7 +342,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
         .flatten()
 }
 
-fn insert<H: Header>(head: &mut ResponseHeader, header: &H) -> Result<()> {
+pub(super) fn insert<H: Header>(head: &mut ResponseHeader, header: &H) -> Result<()> {
     let mut values = Vec::with_capacity(1);
     header.encode(&mut values);
     for value in values {

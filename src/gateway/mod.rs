@@ -12,6 +12,7 @@ mod detach;
 mod forward;
 mod latest;
 mod metrics;
+mod module;
 mod negotiate;
 mod overload;
 mod preconditions;
@@ -38,6 +39,7 @@ use tracing::{error, warn};
 pub use admission::Admission;
 use client::{Client, Trusted};
 pub use metrics::Metrics;
+use module::Module;
 use routes::{Destination, Routes};
 use seats::Seats;
 use writer::Writers;
@@ -60,6 +62,7 @@ const MAX_HEAD: usize = 64 << 10;
 /// The proxy: one for all public listeners.
 pub struct Gateway {
     routes: Routes,
+    module: Option<Module>,
     hub: Arc<Hub>,
     writers: Writers,
     metrics: Metrics,
@@ -97,6 +100,7 @@ impl Gateway {
     ) -> Self {
         Self {
             routes: Routes::new(config.routes.clone()),
+            module: config.server.client.clone().map(Module::new),
             seats: Seats::new(config.server.limits.clone()),
             trusted: Trusted::new(config.server.trusted_proxies.clone()),
             writers: Writers::new(config.server.threads, admission.tracker(), clock),
@@ -181,6 +185,11 @@ impl ProxyHttp for Gateway {
                 self.latest(place, &particulars, session).await?;
                 return Ok(true);
             }
+        } else if let Some(module) = &self.module
+            && module.answers(session.req_header())
+        {
+            module.answer(session).await?;
+            return Ok(true);
         }
         let path = session.req_header().uri.path();
         ctx.destination = self

@@ -21,15 +21,7 @@ pub struct History {
 impl History {
     /// These polls of a recorded file.
     pub fn recorded(file: &Path, polls: Range<usize>) -> Self {
-        let file = std::fs::File::open(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let mut decoder = zstd::Decoder::new(file).expect("zstd");
-        decoder.window_log_max(27).expect("a window of 2^27");
-        let lines = BufReader::new(decoder).lines();
-        let body = |line: std::io::Result<String>| {
-            let poll: Value = serde_json::from_str(&line.expect("text")).expect("a line of JSON");
-            poll["body"].as_str().expect("a body").to_owned()
-        };
-        Self::of(lines.skip(polls.start).take(polls.len()).map(body))
+        Self::of(bodies(file, polls).into_iter())
     }
 
     /// Made up: rows come, change, move and go, and two polls answer no JSON.
@@ -204,4 +196,21 @@ impl Replay {
     pub fn go_on(&self) {
         self.may_serve.store(self.history.polls(), Ordering::SeqCst);
     }
+}
+
+/// Bodies of a file of recorded polls.
+pub fn bodies(file: &Path, polls: Range<usize>) -> Vec<String> {
+    let file = std::fs::File::open(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let mut decoder = zstd::Decoder::new(file).expect("zstd");
+    decoder.window_log_max(27).expect("a window of 2^27");
+    let lines = BufReader::new(decoder).lines();
+    let body = |line: std::io::Result<String>| {
+        let poll: Value = serde_json::from_str(&line.expect("text")).expect("a line of JSON");
+        poll["body"].as_str().expect("a body").to_owned()
+    };
+    lines
+        .skip(polls.start)
+        .take(polls.len())
+        .map(body)
+        .collect()
 }

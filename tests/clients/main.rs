@@ -12,10 +12,12 @@ mod evolving;
 mod foreign;
 mod history;
 
+mod client;
 mod compressed;
 mod demo_page;
 mod fetch_event_source;
 mod graphql;
+mod hour;
 mod http2;
 mod json_server;
 mod json_server_pages;

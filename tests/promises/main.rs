@@ -8,6 +8,7 @@ mod admin;
 mod broken;
 mod captures;
 mod certificates;
+mod client_module;
 mod cold;
 mod command_line;
 mod compression;
