@@ -39,8 +39,12 @@ export interface Options<T = unknown> {
   method?: string;
   body?: BodyInit;
   credentials?: RequestCredentials;
-  /** One connection for all tabs, where the browser allows it; default true, never with `headers`, `method` or `body`. */
-  share?: boolean;
+  /**
+   * One connection for all tabs of the origin that say so, where the browser allows it; not with
+   * `headers`, `method` or `body`. Where a document depends on who is logged in (by cookie), say
+   * who it is, as in `share: user.id`: only tabs of the same one share.
+   */
+  share?: boolean | string | number;
   /** The period of the feed's heartbeat in milliseconds, and its event's name if it has one (`deliver.heartbeat`). */
   heartbeat?: { every: number; event?: string };
   /** The feed's own names of events (`events.names`); the empty one is `message`. */

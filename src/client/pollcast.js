@@ -171,15 +171,16 @@ function byEventSource(url, { credentials, names }, on) {
 function byFetch(url, { method, headers, body, credentials }, on) {
   const control = new AbortController();
   const follow = async () => {
-    const said = new Headers(typeof headers === 'function' ? await headers() : headers);
-    said.set('accept', 'text/event-stream');
+    const asked = new Headers(typeof headers === 'function' ? await headers() : headers);
+    asked.set('accept', 'text/event-stream');
     const { signal } = control;
-    const response = await fetch(url, { method, headers: said, body, credentials, signal, cache: 'no-store' });
+    const response = await fetch(url, { method, headers: asked, body, credentials, signal, cache: 'no-store' });
     const { status } = response;
-    const isFinal = status === 204 || (status >= 400 && status < 500 && ![408, 429].includes(status));
-    if (isFinal) return on.end(`HTTP ${status}`);
-    if (status !== 200 || !/^text\/event-stream\b/i.test(response.headers.get('content-type'))) {
-      throw Object.assign(new Error(`HTTP ${status}`), { after: response.headers.get('retry-after') * 1e3 });
+    const said = (name) => response.headers.get(name);
+    const reason = `HTTP ${status}`;
+    if (/204|4(?!08|29)../.test(status)) return on.end(reason);
+    if (status !== 200 || !/^text\/event-stream\b/i.test(said('content-type'))) {
+      return on.fail(reason, said('retry-after') * 1e3 || 0);
     }
     on.open();
     const [reader, text, feed] = [response.body.getReader(), new TextDecoder(), parser(on)];
@@ -190,7 +191,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
       feed(text.decode(value, { stream: true }));
     }
   };
-  follow().catch((error) => on.fail(error.message, error.after));
+  follow().catch(({ message }) => on.fail(message));
   return () => control.abort();
 }
 
@@ -227,18 +228,18 @@ class Live extends EventTarget {
 
   constructor(url, options = {}) {
     super();
-    const { mode, items, headers, method, body, share = true, lastEventId = '', document, events = {} } = options;
+    const { mode, items, headers, method, body, share, lastEventId = '', document, events = {} } = options;
     const address = (this.#url = new URL(url, globalThis.document?.baseURI));
     if (mode || items) address.searchParams.set('mode', items ? 'items' : mode);
     this.#names = new Map(NAMES.map((name) => [events[name] ?? name, name].map((each) => each || 'message')));
     if (document !== undefined) [this.document, this.#id] = [document, lastEventId];
     this.#options = options;
-    // Only what a plain request gets is the same for all tabs. Its secrets are none's but the browser's.
-    const isPlain = !headers && !method && body === undefined;
+    // Only what a plain request gets can be the same for all tabs.
+    const isPlain = !headers && !method && !body;
     // Only a reader of our own sees which item event has the id, and so is a change's last.
     this.#gaveUp = !isPlain || items || typeof EventSource === 'undefined';
     if (isPlain && share && globalThis.navigator?.locks && globalThis.document) {
-      this.#channel = `pollcast ${address} ${JSON.stringify([items, options.events, options.credentials])}`;
+      this.#channel = `pollcast ${address} ${JSON.stringify([share, items, options.events, options.credentials])}`;
     }
     this.#watch();
     this.#start();
@@ -503,7 +504,7 @@ class Live extends EventTarget {
 
   #answer({ ask: to, id }) {
     const isBehind = id !== this.#id;
-    this.#say({ to, ...(isBehind && { document: this.document, pending: this.#pending }) });
+    this.#say({ to, pending: this.#pending, document: isBehind ? this.document : undefined });
   }
 
   #say(what) {
@@ -514,17 +515,21 @@ class Live extends EventTarget {
   /** What the leading tab says. Its events fit only who stands where it stood. */
   #follow({ term, heard, id, state, told, take, to, document, pending }) {
     if (term < this.#term) return; // it woke up and does not know yet that another one leads
-    if (term > this.#term) this.#asks = false;
+    if (term > this.#term) {
+      this.#asks = false;
+      this.#pending = [];
+    }
     [this.#term, this.#heard, this.#alive] = [term, heard, Date.now()];
     if (this.#resign) this.#yield(); // so it is this tab that woke up
     if (to === this.#tab) {
       this.#asks = false;
       if (document !== undefined) this.#commit(keep(this.document, document), id);
-      if (pending) this.#pending = pending;
+      this.#pending = pending;
     }
-    if (take && id !== this.#id) return this.#asks || this.#ask();
+    if (take && id !== this.#id && !this.#asks) this.#ask();
+    if (this.#asks) return; // what is said now is part of the answer
     if (take) this.#apply(...take);
-    if (state === 'ended') this.#finish(told.reason);
+    else if (state === 'ended') this.#finish(told.reason);
     else this.#become(state, told);
   }
 }

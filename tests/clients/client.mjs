@@ -78,7 +78,7 @@ const scenes = {
       window.wrong = [];
       window.names = {};
       for (const [kind, options] of Object.entries(kinds)) {
-        const feed = (window[kind] = live('/feed', { share: false, ...options }));
+        const feed = (window[kind] = live('/feed', options));
         window.names[kind] = [];
         feed.addEventListener('event', ({ name }) => window.names[kind].push(name));
         feed.addEventListener('change', ({ document, before }) => {
@@ -248,7 +248,7 @@ const scenes = {
     const { upstream, network, pollcast } = await stage();
     const browser = await startBrowser();
     const at = await page(browser, network);
-    await open(at, { share: false });
+    await open(at);
     await shows(at, upstream.document);
     const server = await scripted();
     for (let times = 0; times < 3; times += 1) server.answers.push((response) => response.writeHead(503).end());
@@ -279,7 +279,7 @@ const scenes = {
     const browser = await startBrowser();
     const context = await browser.newContext();
     const at = await page(context, network);
-    await open(at, { share: false, heartbeat: { every: 1000, event: 'beat' } });
+    await open(at, { heartbeat: { every: 1000, event: 'beat' } });
     await shows(at, upstream.document);
     network.swallows = true;
     upstream.set({ ...upstream.document, n: 2 });
@@ -305,7 +305,7 @@ const scenes = {
     const tabs = [];
     const join = async () => {
       const tab = await page(context, network);
-      await open(tab);
+      await open(tab, { share: true });
       tabs.push(tab);
       return tab;
     };
@@ -346,14 +346,22 @@ const scenes = {
 
     // What is asked with headers is nobody else's.
     const apart = await join();
-    await open(apart, { headers: { authorization: 'Bearer a' } });
+    await open(apart, { share: true, headers: { authorization: 'Bearer a' } });
     await shows(apart, upstream.document);
     await eventually(async () => (await pollcast.subscribers()) === 2);
+    // Nor is what is shared with somebody else.
+    const [mine, yours] = [await page(context, network), await page(context, network)];
+    await open(mine, { share: 'me' });
+    await open(yours, { share: 'you' });
+    for (const each of [mine, yours]) await shows(each, upstream.document);
+    await eventually(async () => (await pollcast.subscribers()) === 4);
     // An outage is everybody's news.
+    for (const tab of tabs) await tab.evaluate(() => window.states.splice(0));
     upstream.fails = 500;
     for (const tab of tabs) await eventually(() => tab.evaluate(() => feed.state === 'stale'));
     upstream.fails = undefined;
     for (const tab of tabs) await eventually(() => tab.evaluate(() => feed.state === 'live'));
+    for (const tab of tabs) assert.deepEqual(await tab.evaluate(() => window.states), ['stale', 'live']);
     for (const tab of tabs) assert(!(await tab.evaluate(() => window.seen)).includes('reset'));
   },
 
@@ -364,7 +372,7 @@ const scenes = {
     const context = await browser.newContext();
     const tabs = [await page(context, network), await page(context, network), await page(context, network)];
     for (const tab of tabs) {
-      await open(tab);
+      await open(tab, { share: true });
       await shows(tab, upstream.document);
     }
     const leader = await leading(tabs);

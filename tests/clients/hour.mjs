@@ -31,13 +31,13 @@ const page = (script) => `<!doctype html><title>page</title><main id="at"></main
 const open = (feeds) => page(`import { live } from '/pollcast.js';
   for (const [name, options] of Object.entries(${JSON.stringify(feeds)})) watch(name, live('/feed', options))`);
 const PAGES = {
-  '/tab': open({ shared: {} }),
+  '/tab': open({ shared: { share: true } }),
   '/streams': open({
-    patch: { share: false, heartbeat: HEARTBEAT }, merge: { share: false, mode: 'merge', heartbeat: HEARTBEAT },
-    snapshot: { share: false, mode: 'snapshot', heartbeat: HEARTBEAT },
+    patch: { heartbeat: HEARTBEAT }, merge: { mode: 'merge', heartbeat: HEARTBEAT },
+    snapshot: { mode: 'snapshot', heartbeat: HEARTBEAT },
   }),
   '/fetched': open({
-    items: { share: false, items: ITEMS, heartbeat: HEARTBEAT }, token: { headers: { authorization: 'Bearer a' }, heartbeat: HEARTBEAT },
+    items: { items: ITEMS, heartbeat: HEARTBEAT }, token: { headers: { authorization: 'Bearer a' }, heartbeat: HEARTBEAT },
     merge: { headers: {}, mode: 'merge', heartbeat: HEARTBEAT },
   }),
 };
@@ -47,7 +47,7 @@ const EXAMPLES = {
     const seen = { shown: [], states: [] };
     feeds.react = seen;
     function Page() {
-      const { document, state } = useLive('/feed', { share: false, heartbeat: ${JSON.stringify(HEARTBEAT)} });
+      const { document, state } = useLive('/feed', { heartbeat: ${JSON.stringify(HEARTBEAT)} });
       useEffect(() => { seen.document = document; if (document) seen.shown.push(JSON.stringify(document)); }, [document]);
       useEffect(() => { seen.state = state; seen.states.push(state); }, [state]);
       return createElement('p', null, document?.n);
@@ -57,7 +57,7 @@ const EXAMPLES = {
     const seen = { shown: [], states: [] };
     feeds.vue = seen;
     createApp({ setup() {
-      const { document, state } = useLive('/feed', { share: false, heartbeat: ${JSON.stringify(HEARTBEAT)} });
+      const { document, state } = useLive('/feed', { heartbeat: ${JSON.stringify(HEARTBEAT)} });
       look(document, (value) => { seen.document = value; seen.shown.push(JSON.stringify(value)); }, { flush: 'sync' });
       look(state, (value) => { seen.state = value; seen.states.push(value); }, { flush: 'sync' });
       return () => h('p', document.value?.n);

@@ -18,7 +18,7 @@ const say = async (line) => {
   await answers.next();
 };
 const become = (path, document) =>
-  fetch(`${upstream}/become${path}`, { method: 'POST', body: document && JSON.stringify(document) });
+  fetch(`${upstream}/become${path}`, { method: 'POST', body: typeof document === 'string' ? document : JSON.stringify(document) });
 
 const HOSTILE = {
   '<img src=x onerror="hacked()">': '<script>hacked()</script>',
@@ -225,7 +225,9 @@ async function staysQuickWithLargeDocuments(page) {
   await page.waitForSelector('.tree summary, .document .waiting');
   const elements = await page.$$eval('main *', (all) => all.length);
   assert(elements < 5000, `10,000 rows make ${elements} elements`);
-  await say(`10,000 rows make ${elements} elements`);
+  await become('/large', '[123456789012345678901234567890]');
+  await eventually(async () => /≈ 1.23.*more digits/.test(await page.textContent('.tree')));
+  await say(`10,000 rows make ${elements} elements, and numbers that a browser cannot hold are told`);
 }
 
 async function showsNoise(page) {

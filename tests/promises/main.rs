@@ -55,4 +55,5 @@ mod upstream_failure;
 mod upstream_groups;
 mod upstream_limits;
 mod upstream_tls;
+mod watching;
 mod web_socket;

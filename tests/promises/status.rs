@@ -1,25 +1,23 @@
 //! The API behind the status page: what is known of feeds and topics, live, and nothing secret.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::support::client::{Response, subscribe};
+use crate::support::client::{get, raw, request, subscribe};
+use crate::support::contract::Contract;
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
-use crate::support::replica::Replica;
 use crate::support::stage::{Stage, numbered};
 use crate::support::upstream::Reply;
 
 /// A JSON answer of the private listener.
-fn asked(proxy: &Proxy, path: &str) -> Value {
+pub fn asked(proxy: &Proxy, path: &str) -> Value {
     let (status, body) = proxy.admin(path);
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
 }
 
 /// What `/api/status` says of a feed.
-fn feed(proxy: &Proxy, path: &str) -> Value {
+pub fn feed(proxy: &Proxy, path: &str) -> Value {
     let status = asked(proxy, "/api/status");
     let feeds = status["feeds"].as_array().expect("feeds");
     let feed = feeds.iter().find(|feed| feed["path"] == path);
@@ -45,17 +43,6 @@ fn quiet(proxy: &Proxy, path: &str, reason: &str) -> Value {
     });
     assert_eq!(topic(proxy, path)["quiet"]["reason"], reason);
     last
-}
-
-/// Reads a live document until it is as wanted.
-fn follow(stream: &mut Response, replica: &mut Replica, wanted: impl Fn(&Value) -> bool) {
-    loop {
-        let event = stream.event().expect("it goes on");
-        replica.take(&event);
-        if replica.document.as_ref().is_some_and(&wanted) {
-            return;
-        }
-    }
 }
 
 #[test]
@@ -165,64 +152,376 @@ fn a_topic_shows_its_document_its_patches_and_its_polls() {
 }
 
 #[test]
-fn watching_gives_what_asking_gives_and_costs_the_upstream_nothing() {
-    let stage = Stage::serving(numbered(1));
-    let proxy = Proxy::with_feed(&stage.url(), "");
-    let mut watcher = subscribe(proxy.admin_address(), "/api/status");
-    assert_eq!(watcher.status, 200);
-    assert_eq!(watcher.header("content-type"), Some("text/event-stream"));
-    assert_eq!(
-        watcher.header("cache-control"),
-        Some("no-cache, no-transform")
-    );
-    let mut replica = Replica::default();
-    follow(&mut watcher, &mut replica, |status| {
-        status["feeds"][0]["state"] == "paused"
-    });
-    // Nothing happens, so nothing is sent, and nobody is polled for.
-    assert!(watcher.silence(Duration::from_millis(1500)));
-    assert_eq!(stage.upstream.requests().len(), 0);
-    assert!(proxy.metric("pollcast_connections", &[]) < 0.5);
+fn every_reason_for_silence_is_told() {
+    for (reason, part, poll, head, status) in [
+        ("unchanged", "the same since 2", "", None, 200),
+        ("failing", "500 Internal", "", None, 500),
+        ("ended", "(gone, status 410)", "", None, 410),
+        (
+            "held_back",
+            "(Retry-After)",
+            "",
+            Some(("retry-after", "100")),
+            503,
+        ),
+        (
+            "waiting",
+            "(Cache-Control)",
+            "",
+            Some(("cache-control", "max-age=600")),
+            200,
+        ),
+        (
+            "not_polled_yet",
+            "no poll was answered",
+            ", timeout: 1m",
+            None,
+            0,
+        ),
+    ] {
+        let stage = Stage::new(move |_| match status {
+            0 => Reply::Hang,
+            status => Reply::Answer {
+                status,
+                headers: head
+                    .map(|(name, value)| (name, value.to_owned()))
+                    .into_iter()
+                    .collect(),
+                body: b"[1]".to_vec(),
+            },
+        });
+        let proxy = Proxy::with_feed(&stage.url(), &format!(", poll: {{ interval: 50ms{poll} }}"));
+        let head = "GET /feed HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
+        let mut stream = std::net::TcpStream::connect(proxy.address()).expect("a connection");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("a request");
+        let feed = quiet(&proxy, "/feed", reason);
+        let text = feed["quiet"]["text"].as_str().expect("a sentence");
+        assert!(text.contains(part), "{reason}: {text}");
+        Contract::of(&proxy).check("get", "/api/status", 200, &asked(&proxy, "/api/status"));
+    }
+}
 
-    let mut stream = subscribe(proxy.address(), "/feed");
-    stream.expect("snapshot");
-    follow(&mut watcher, &mut replica, |status| {
-        status["feeds"][0]["subscribers"]["total"] == 1 && status["feeds"][0]["events"] == 1
+/// Feeds of every kind, a secret wherever there can be one.
+const EVERYTHING: &str = r#"
+upstreams:
+  shop:
+    url: "UPSTREAM?key=s3cret-0"
+    headers: { authorization: "Bearer s3cret-1", x-key: "${KEY}" }
+    budget: 90000/m
+feeds:
+  - path: /plain
+    upstream: shop
+    poll: { interval: 50ms, idle: keep }
+    request: { headers: { cookie: s3cret-2 }, query: { token: s3cret-3 } }
+    document: { key: id }
+  - { path: "/of/{id}", upstream: shop, poll: { interval: 50ms }, request: { forward_query: [page] } }
+  - { path: /mine, upstream: shop, poll: { interval: 50ms }, share: { per_credential: [authorization] } }
+  - { path: /asked, upstream: shop, poll: { interval: 50ms }, request: { client_body: {} } }
+"#;
+
+/// One with subscribers of each feed.
+fn everything() -> (Stage, Proxy, Vec<crate::support::client::Response>) {
+    let stage = Stage::new(|request| {
+        let token = request.header("authorization").unwrap_or_default();
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let rows: Vec<_> = (0..5)
+            .map(|id| json!({ "id": id, "text": "long enough" }))
+            .collect();
+        let private = request.target.starts_with("/mine") || request.target.starts_with("/asked");
+        let own = private.then_some([token, &body].concat());
+        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Reply::json(json!({ "own": own, "rows": rows, "at": at.unwrap().as_millis() }).to_string())
     });
-    drop(stream);
-    follow(&mut watcher, &mut replica, |status| {
-        status["totals"]["subscribers"] == 0
-    });
+    let config = EVERYTHING.replace("UPSTREAM?key=s3cret-0", &stage.url());
+    let proxy = Proxy::start_with(&config, &[("KEY", "s3cret-4")]);
+    let mut streams = vec![
+        subscribe(proxy.address(), "/plain"),
+        subscribe(proxy.address(), "/of/1?page=2"),
+    ];
+    for n in 5..8 {
+        let bearer = format!("Bearer s3cret-{n}");
+        let headers = [("accept", "text/event-stream"), ("authorization", &bearer)];
+        streams.push(get(proxy.address(), "/mine", &headers));
+    }
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("content-type", "application/json"),
+    ];
+    let body = br#"{"user":"s3cret-8"}"#;
+    streams.push(request(proxy.address(), "POST", "/asked", &headers, body));
+    for stream in &mut streams {
+        assert_eq!(stream.status, 200);
+        stream.expect("snapshot");
+        stream.expect("patch");
+    }
+    (stage, proxy, streams)
+}
+
+/// Every topic there is.
+fn topics(proxy: &Proxy) -> Vec<Value> {
+    let paths = ["/plain", "/of/%7Bid%7D", "/mine", "/asked"];
+    let page = |path: &str| asked(proxy, &format!("/api/topics?feed={path}"))["topics"].clone();
+    let pages = paths
+        .into_iter()
+        .flat_map(|path| page(path).as_array().expect("topics").clone());
+    pages.collect()
 }
 
 #[test]
-fn a_change_of_a_feed_comes_to_who_watches_its_topic() {
-    let stage = Stage::serving(numbered(1));
-    let proxy = Proxy::with_feed(&stage.url(), "");
-    let mut stream = subscribe(proxy.address(), "/feed");
-    stream.expect("snapshot");
-    let id = feed(&proxy, "/feed")["topic_id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let target = format!("/api/topic?id={id}");
-    let mut watcher = subscribe(proxy.admin_address(), &target);
-    let mut replica = Replica::default();
-    replica.take(&watcher.expect("snapshot"));
-    for n in 2..5 {
-        stage.serves(numbered(n));
-        follow(&mut watcher, &mut replica, |topic| {
-            topic["document"]["n"] == n
-        });
+fn every_answer_is_as_the_description_says_and_every_path_is_in_it() {
+    let (_stage, proxy, _streams) = everything();
+    let contract = Contract::of(&proxy);
+    let check = |path: &str, query: &str| {
+        contract.check("get", path, 200, &asked(&proxy, &format!("{path}{query}")));
+    };
+    for path in [
+        "/api/status",
+        "/api/feeds",
+        "/api/upstreams",
+        "/api/config",
+        "/api/openapi.json",
+    ] {
+        check(path, "");
     }
-    // Two things that stand still are the same however they are asked for.
-    drop(stream);
-    follow(&mut watcher, &mut replica, |topic| {
-        topic["subscribers"] == 0
+    for feed in ["/plain", "/of/%7Bid%7D", "/mine", "/asked"] {
+        check("/api/topics", &format!("?feed={feed}&limit=1"));
+    }
+    let topics = topics(&proxy);
+    assert_eq!(topics.len(), 6);
+    for topic in &topics {
+        let id = topic["id"].as_str().expect("an id");
+        check("/api/topic", &format!("?id={id}"));
+    }
+    for query in ["path=/plain", "feed=/mine"] {
+        let target = format!("/api/poll?{query}");
+        let answer = request(proxy.admin_address(), "POST", &target, &[], b"");
+        assert_eq!(answer.status, 202);
+        let answer = serde_json::from_str(&answer.text()).expect("JSON");
+        contract.check("post", "/api/poll", 202, &answer);
+    }
+    let (_, list) = proxy.admin("/nowhere");
+    let mut told: Vec<_> = list
+        .trim_start_matches("try ")
+        .split([',', ' ', '\n'])
+        .filter(|word| word.starts_with('/'))
+        .map(str::to_owned)
+        .collect();
+    let mut described = contract.paths();
+    told.sort();
+    described.sort();
+    assert_eq!(told, described);
+}
+
+#[test]
+fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everywhere() {
+    let (_stage, proxy, _streams) = everything();
+    let (_, status) = proxy.admin("/api/status");
+    let mut bodies = vec![status];
+    for path in [
+        "/api/feeds",
+        "/api/upstreams",
+        "/api/config",
+        "/metrics",
+        "/",
+    ] {
+        bodies.push(proxy.admin(path).1);
+    }
+    let topics = topics(&proxy);
+    let mut shown = 0;
+    for topic in &topics {
+        let target = format!("/api/topic?id={}", topic["id"].as_str().expect("an id"));
+        let full = asked(&proxy, &target);
+        let is_private = full["feed"] == "/mine" || full["feed"] == "/asked";
+        assert_eq!(full["private"], is_private, "{full}");
+        if is_private {
+            assert_eq!(
+                (&full["document"], &full["document_omitted"]),
+                (&Value::Null, &json!("private"))
+            );
+            let newest = &full["events"][0];
+            assert_eq!(newest["omitted"], "private", "{full}");
+            assert!(newest["forms"]["patch"]["bytes"].is_u64());
+            assert_eq!(newest["forms"]["patch"].get("data"), None);
+        } else {
+            assert_eq!(full["document"]["rows"][4]["id"], 4, "{full}");
+            assert!(
+                full["events"][0]["forms"]["patch"]["data"].is_array(),
+                "{full}"
+            );
+            shown += 1;
+        }
+        bodies.push(full.to_string());
+        let mut live = subscribe(proxy.admin_address(), &target);
+        bodies.push(live.expect("snapshot").data);
+    }
+    assert_eq!(shown, 2);
+    bodies.push(proxy.log());
+    for body in bodies {
+        assert!(!body.contains("s3cret"), "{body}");
+    }
+    let config = asked(&proxy, "/api/config");
+    assert!(
+        config["file"]
+            .as_str()
+            .is_some_and(|file| file.ends_with("pollcast.yaml"))
+    );
+    assert_eq!(
+        config["config"]["upstreams"]["shop"]["headers"]["authorization"],
+        "***"
+    );
+}
+
+#[test]
+fn topics_are_listed_page_by_page_even_while_they_go() {
+    let stage = Stage::new(|request| Reply::json(format!("[{:?}]", request.target)));
+    let proxy = Proxy::start(&format!(
+        "upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds:\n  - {{ path: '/of/{{id}}', upstream: legacy, poll: {{ interval: 1m, linger: 1ms }} }}\n",
+        stage.url()
+    ));
+    let mut streams: Vec<_> = (0..60)
+        .map(|n| subscribe(proxy.address(), &format!("/of/{n}")))
+        .collect();
+    streams
+        .iter_mut()
+        .for_each(|stream| drop(stream.expect("snapshot")));
+    let page = |query: &str| asked(&proxy, &format!("/api/topics?feed=/of/%7Bid%7D{query}"));
+    let path = |topic: &Value| topic["path"].as_str().expect("a path").to_owned();
+    let first = page("&limit=25");
+    let mut seen: Vec<_> = first["topics"]
+        .as_array()
+        .expect("topics")
+        .iter()
+        .map(path)
+        .collect();
+    assert_eq!(seen.len(), 25);
+    assert_eq!(page("")["topics"].as_array().map(Vec::len), Some(50));
+    // The one that the list goes on after goes away.
+    let next = first["next"].as_str().expect("more").to_owned();
+    let last: usize = seen[24]
+        .trim_start_matches("/of/")
+        .parse()
+        .expect("a number");
+    drop(streams.swap_remove(last));
+    eventually("it is gone", || {
+        proxy.admin(&format!("/api/topic?id={next}")).0 == 404
     });
-    let held = replica.document.expect("a document");
-    let asked = asked(&proxy, &target);
-    for field in ["id", "document", "events", "path", "made", "private"] {
-        assert_eq!(held[field], asked[field], "{field}");
+    let mut next = Some(next);
+    while let Some(after) = next {
+        let rest = page(&format!("&limit=20&after={after}"));
+        seen.extend(rest["topics"].as_array().expect("topics").iter().map(path));
+        next = rest["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(seen.len(), 60);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 60);
+
+    let feed = feed(&proxy, "/of/{id}");
+    assert_eq!(
+        (&feed["parameters"], &feed["topics"]),
+        (&json!(true), &json!(59))
+    );
+    assert_eq!(
+        (&feed["state"], &feed["topic_id"]),
+        (&json!("live"), &Value::Null)
+    );
+    for query in [
+        "",
+        "feed=/x",
+        "feed=/of/%7Bid%7D&limit=0",
+        "feed=/of/%7Bid%7D&after=x",
+    ] {
+        let (status, why) = proxy.admin(&format!("/api/topics?{query}"));
+        assert!(status == 400 || status == 404, "{query}: {status} {why}");
+    }
+}
+
+#[test]
+fn whoever_asks_wrongly_is_told_and_answers_say_what_they_allow() {
+    let stage = Stage::serving("[1]");
+    let proxy = Proxy::with_feed(&stage.url(), "");
+    let admin = proxy.admin_address();
+    for path in [
+        "/",
+        "/api/status",
+        "/api/topics?feed=/feed",
+        "/api/config",
+        "/metrics",
+        "/nowhere",
+    ] {
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let head = raw(admin, head.as_bytes());
+        let full = get(admin, path, &[]);
+        assert_eq!(head.status, full.status, "{path}");
+        for name in [
+            "content-type",
+            "cache-control",
+            "etag",
+            "content-security-policy",
+        ] {
+            assert_eq!(head.header(name), full.header(name), "{path} {name}");
+        }
+        let policy = full.header("content-security-policy").expect("a policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert_eq!(full.header("x-content-type-options"), Some("nosniff"));
+        // HEAD has no body, and the connection goes on.
+        let next = head.again(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(next.text(), "ok\n");
+        assert_eq!(
+            request(admin, "PUT", path, &[], b"x").header("allow"),
+            Some("GET, HEAD")
+        );
+    }
+    assert_eq!(get(admin, "/api/poll", &[]).header("allow"), Some("POST"));
+    assert_eq!(
+        get(admin, "/api/status", &[]).header("vary"),
+        Some("accept")
+    );
+    assert_eq!(
+        get(admin, "/api/status", &[]).header("cache-control"),
+        Some("no-store")
+    );
+    for (target, status) in [
+        ("/api/topic", 400),
+        ("/api/topic?id=x", 404),
+        ("/api/topic?id=1.0000000000000001", 404),
+    ] {
+        assert_eq!(get(admin, target, &[]).status, status, "{target}");
+        assert_eq!(subscribe(admin, target).status, status, "{target}");
+    }
+}
+
+#[test]
+fn files_of_the_page_are_sent_once() {
+    let stage = Stage::serving("[1]");
+    let proxy = Proxy::with_feed(&stage.url(), "");
+    let admin = proxy.admin_address();
+    for (path, media_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/status.css", "text/css; charset=utf-8"),
+        ("/status.js", "text/javascript; charset=utf-8"),
+        ("/pollcast.js", "text/javascript; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let first = get(admin, path, &[]);
+        assert_eq!(
+            (first.status, first.header("content-type")),
+            (200, Some(media_type))
+        );
+        assert_eq!(first.header("cache-control"), Some("no-cache"));
+        let tag = first.header("etag").expect("a tag").to_owned();
+        let again = get(admin, path, &[("if-none-match", &tag)]);
+        assert_eq!(
+            (again.status, again.header("etag")),
+            (304, Some(tag.as_str()))
+        );
+        assert_eq!(
+            get(admin, path, &[("if-none-match", "\"other\"")]).status,
+            200
+        );
     }
 }

@@ -1,6 +1,7 @@
 // The configuration in force, as the server tells it: secrets are hidden before they get here.
 
 import { aside, h } from './dom.js';
+import { count } from './format.js';
 
 /** Asks once for the configuration. */
 export class ConfigurationView {
@@ -30,11 +31,29 @@ export class ConfigurationView {
   }
 }
 
+const FEW = 3; // entries that are shown open
+
+/** A part of the configuration; of lists with names, such as feeds, each entry can be opened. */
 function section(name, value) {
-  return h('details', { key: name, class: 'panel yaml', open: true },
-    h('summary', null, h('h2', null, name)),
-    h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': name }, h('pre', null, ...lines(value, 0))));
+  const entries = named(value);
+  return h('section', { key: name, class: 'panel yaml', 'aria-label': name },
+    h('h2', null, name, entries && h('small', null, ` ${count(entries.length)}`)),
+    entries
+      ? entries.map(([title, entry], at) => h('details', { key: `${at} ${title}`, open: entries.length <= FEW },
+        h('summary', null, h('code', { dir: 'auto' }, title)), text(title, entry)))
+      : text(name, value));
 }
+
+/** The entries of a list or map of things, each with what it is called by. */
+function named(value) {
+  const isThing = (one) => one !== null && typeof one === 'object' && !Array.isArray(one);
+  if (Array.isArray(value)) return value.length > 0 && value.every((one) => isThing(one) && one.path) && value.map((one) => [one.path, one]);
+  const entries = Object.entries(value ?? {});
+  return entries.length > 0 && entries.every(([, one]) => isThing(one) && Object.hasOwn(one, 'url') + Object.hasOwn(one, 'servers')) && entries;
+}
+
+const text = (name, value) =>
+  h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': name }, h('pre', null, ...lines(value, 0)));
 
 const isPlain = (value) => value === null || typeof value !== 'object' || Object.keys(value).length === 0;
 

@@ -27,6 +27,9 @@ export function count(n) {
 /** "1 feed", "2 feeds". */
 export const several = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
+/** "Both feeds", "All 7 feeds". */
+export const all = (n, many) => `${n === 2 ? 'Both' : `All ${count(n)}`} ${many}`;
+
 export function size(bytes) {
   if (bytes == null) return '–';
   if (bytes < 1000) return `${bytes}\u00a0B`;

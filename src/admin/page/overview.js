@@ -1,7 +1,7 @@
 // The first view: is all well, what was spared, and every feed, the worst first.
 
 import { aside, h, icon } from './dom.js';
-import { count, moving, prose, several, size, span } from './format.js';
+import { all, count, moving, now, prose, several, size, span } from './format.js';
 
 /** From the worst to the best. */
 export const STATES = ['down', 'stale', 'live', 'paused'];
@@ -36,15 +36,15 @@ export function verdict({ ready, feeds }) {
   if (!feeds.length) return 'No feeds are configured';
   const of = (state) => feeds.filter((feed) => feed.state === state).length;
   const [down, stale, live] = [of('down'), of('stale'), of('live')];
-  const all = feeds.length;
+  const many = feeds.length;
   if (down + stale === 0) {
-    if (live === 0) return all === 1 ? 'The only feed rests: nobody listens' : `All ${all} feeds rest: nobody listens`;
-    if (live < all) return `All is well: ${several(live, 'feed')} live, ${count(all - live)} at rest`;
-    return all === 1 ? 'The only feed is live' : `All ${all} feeds are live`;
+    if (live === 0) return many === 1 ? 'The only feed rests: nobody listens' : `${all(many, 'feeds')} rest: nobody listens`;
+    if (live < many) return `All is well: ${several(live, 'feed')} live, ${count(many - live)} at rest`;
+    return many === 1 ? 'The only feed is live' : `${all(many, 'feeds')} are live`;
   }
-  if (all > 1 && (down === all || stale === all)) return `All ${all} feeds are ${down ? 'down' : 'stale'}`;
+  if (many > 1 && (down === many || stale === many)) return `${all(many, 'feeds')} are ${down ? 'down' : 'stale'}`;
   const trouble = [down && `${down} down`, stale && `${stale} stale`].filter(Boolean).join(', ');
-  return all === 1 ? `The only feed is ${down ? 'down' : 'stale'}` : `${trouble} of ${all} feeds`;
+  return many === 1 ? `The only feed is ${down ? 'down' : 'stale'}` : `${trouble} of ${count(many)} feeds`;
 }
 
 function subtitle({ version, started, totals }) {
@@ -59,7 +59,7 @@ function totals(totals) {
     h('dt', null, name), h('dd', null, figure), h('dd', { class: 'note' }, note));
   return h('section', { class: 'panel', 'aria-label': 'Totals' }, h('dl', { class: 'totals' },
     tile('Subscribers', count(totals.subscribers), `on ${several(totals.feeds, 'feed')}`),
-    tile('Requests spared', count(totals.spared_requests), asked ? `${share}\u00a0% fewer than by polling` : 'nobody has asked yet'),
+    tile('Requests spared', count(totals.spared_requests), share ? `${share}\u00a0% fewer than by polling` : 'nothing was shared yet'),
     tile('Polls made instead', count(totals.polls), 'since the start'),
     tile('Bytes spared', size(totals.spared_bytes), 'that upstreams did not send'),
     tile('Bytes sent', size(totals.sent_bytes), 'to subscribers')));
@@ -73,21 +73,21 @@ function nothing() {
     h('pre', { tabindex: '0' }, 'feeds:\n  - { path: /orders, upstream: shop }'));
 }
 
-function feeds(all, query, set) {
+function feeds(known, query, set) {
   const wanted = query.get('filter') ?? '';
   const state = query.get('state');
   const sort = Object.hasOwn(SORTS, query.get('sort')) ? query.get('sort') : 'worst';
   const byPath = (a, b) => (a.path < b.path ? -1 : 1);
-  const shown = all
+  const shown = known
     .filter((feed) => !state || feed.state === state)
     .filter((feed) => `${feed.path} ${feed.upstream}`.toLowerCase().includes(wanted.toLowerCase()))
     .sort((a, b) => SORTS[sort][1](a, b) || byPath(a, b));
   return h('section', { class: 'panel feeds', 'aria-labelledby': 'feeds-title' },
     h('div', { class: 'bar' },
-      h('h2', { id: 'feeds-title' }, 'Feeds ', h('small', null, shown.length === all.length
-        ? count(all.length) : `${count(shown.length)} of ${count(all.length)}`)),
+      h('h2', { id: 'feeds-title' }, 'Feeds ', h('small', null, shown.length === known.length
+        ? count(known.length) : `${count(shown.length)} of ${count(known.length)}`)),
       h('div', { class: 'states', role: 'group', 'aria-label': 'Only feeds that are' },
-        ...STATES.map((one) => stateButton(one, all, state, set))),
+        ...STATES.map((one) => stateButton(one, known, state, set))),
       filterBox(wanted, 'Filter feeds', (text) => set('filter', text)),
       h('label', { class: 'choice' }, h('span', null, 'Sort'),
         h('select', { value: sort, onchange: ({ target }) => set('sort', target.value === 'worst' ? '' : target.value) },
@@ -97,8 +97,8 @@ function feeds(all, query, set) {
       : h('p', { class: 'waiting' }, 'No feed is like that.'));
 }
 
-function stateButton(one, all, chosen, set) {
-  const many = all.filter((feed) => feed.state === one).length;
+function stateButton(one, feeds, chosen, set) {
+  const many = feeds.filter((feed) => feed.state === one).length;
   return h('button', {
     key: one, type: 'button', class: `chip ${one}`, 'aria-pressed': String(one === chosen),
     hidden: many === 0 && one !== chosen, onclick: () => set('state', one === chosen ? '' : one),
@@ -149,7 +149,8 @@ export function badge(state) {
 /** The one thing to know of a feed: what is wrong, or else why nothing was sent. */
 function remark(feed) {
   if (feed.reason && ['down', 'stale'].includes(feed.state)) return feed.reason;
-  if (feed.quiet) return prose(feed.quiet.text);
+  // When the next poll is far away, that stands in its own column.
+  if (feed.quiet && feed.quiet.reason !== 'waiting') return prose(feed.quiet.text);
   return `${feed.parameters ? `${several(feed.topics, 'topic')} from` : 'from'} ${feed.upstream}`;
 }
 
@@ -162,7 +163,8 @@ export function age({ state, last_success: success }) {
 export function plan(one, brief = false) {
   const { next_poll: next, interval_ms: interval, why_text: why } = one;
   if (one.state === 'paused') return ['when somebody listens'];
-  const often = interval != null && interval < 1000;
+  // A countdown from less than a second is of no use, unless a failure has made the wait longer.
+  const often = interval != null && interval < 1000 && Date.parse(next) - now() < 1500;
   const due = often ? `every ${span(interval)}` : moving(next, 'due', 'not planned');
   return [due, why && h('span', { class: 'under' }, brief ? prose(why.split(';')[0]) : prose(why))];
 }

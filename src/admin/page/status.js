@@ -16,7 +16,8 @@ import { upstreams } from './upstreams.js';
 
 const BLINK = 1200; // milliseconds without a stream that nobody needs to know of
 const $ = (id) => document.getElementById(id);
-const status = live('/api/status');
+const shared = { share: true }; // one stream for all tabs, which is the same for everybody
+const status = live('/api/status', shared);
 let open = { name: '' }; // the view that keeps something while it is open, and its stream
 let planned = 0;
 let lost; // since when the page has no stream
@@ -72,7 +73,7 @@ function topic(id, feed, known) {
   keep(`topic ${id}`, () => ({
     path: feed?.path,
     view: new TopicView(plan, opened),
-    stream: follow(live(`/api/topic?id=${encodeURIComponent(id)}`)),
+    stream: follow(live(`/api/topic?id=${encodeURIComponent(id)}`, shared)),
   }));
   const { stream, view } = open;
   if (!stream.document) {

@@ -123,10 +123,10 @@ function findings({ noise = [], keys = [] }) {
     h('div', { class: 'bar' }, h('h2', { id: 'findings-title' }, 'Findings')),
     noise?.length > 0 && [
       h('h3', null, 'Noise'),
-      h('p', null, 'These places change with each answer and mean nothing new to anybody:'),
+      h('p', null, 'These places change with every answer:'),
       h('ul', null, ...noise.map(({ place, bytes }) => h('li', { key: place },
         h('code', { dir: 'auto' }, place), ' ', h('span', { class: 'quiet' }, size(bytes), ' sent so far')))),
-      h('p', null, 'This line of the feed’s ', h('code', null, 'document'), ' section leaves them out:'),
+      h('p', null, 'If nobody needs them, this line of the feed’s ', h('code', null, 'document'), ' section leaves them out:'),
       command(noise[0].ignore, 'the line'),
     ],
     keys?.length > 0 && [

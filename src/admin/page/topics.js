@@ -1,7 +1,7 @@
 // A feed with parameters: its topics, a page at a time.
 
 import { h } from './dom.js';
-import { count, moving, prose, several, size } from './format.js';
+import { count, moving, prose, several, size, span } from './format.js';
 import { age, badge, cell, filterBox, plan, table } from './overview.js';
 
 const LIMIT = 50;
@@ -65,7 +65,7 @@ export class TopicsView {
         h('nav', { class: 'crumbs', 'aria-label': 'Where this is' }, h('a', { href: '/' }, 'Feeds')),
         h('h1', { dir: 'auto' }, feed.path),
         h('p', null, badge(feed.state), h('span', { class: 'quiet' },
-          ` the worst of ${several(feed.topics, 'topic')}, of at most ${count(feed.max_topics)}, from ${feed.upstream}`)),
+          `, the worst of ${several(feed.topics, 'topic')}; at most ${count(feed.max_topics)}; from ${feed.upstream}`)),
         feed.quiet && h('p', { class: 'quiet', dir: 'auto' }, ...prose(feed.quiet.text))),
       h('section', { class: 'panel feeds', 'aria-labelledby': 'topics-title' },
         h('div', { class: 'bar' },
@@ -95,6 +95,12 @@ export class TopicsView {
   }
 }
 
+/** The list is asked for again every few seconds only: too seldom for a countdown. */
+function rhythm(topic) {
+  const isSteady = topic.state === 'live' && topic.interval_ms <= 10_000;
+  return isSteady && topic.next_poll ? [`every ${span(topic.interval_ms)}`] : plan(topic, true);
+}
+
 function row(topic) {
   const { subscribers } = topic;
   return h('tr', { key: topic.id, role: 'row', 'data-state': topic.state },
@@ -103,7 +109,7 @@ function row(topic) {
       h('a', { href: `/?topic=${encodeURIComponent(topic.id)}`, dir: 'auto' }, topic.path),
       h('span', { class: 'under', dir: 'auto' }, topic.private && 'private ', topic.reason ?? '')),
     cell('Data is', age(topic)),
-    cell('Next poll', ...plan({ ...topic, why_text: topic.state === 'live' ? null : topic.why_text }, true)),
+    cell('Next poll', ...rhythm(topic)),
     cell('Last change', moving(topic.last_change, 'ago')),
     cell('Subscribers', count(subscribers?.total ?? subscribers)),
     cell('Document', size(topic.document_bytes || null)));

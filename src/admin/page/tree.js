@@ -131,6 +131,9 @@ export function brief(value, most = 80) {
 }
 
 export function scalar(value) {
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER && typeof value === 'number') {
+    return [h('span', { class: 'literal' }, `≈ ${value}`), h('span', { class: 'note' }, ' has more digits than a browser can hold')];
+  }
   if (typeof value !== 'string') return h('span', { class: 'literal' }, String(value));
   const text = JSON.stringify(value);
   const cut = text.length > LONGEST;

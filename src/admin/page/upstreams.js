@@ -1,7 +1,7 @@
 // Every upstream: its servers, its circuit breaker, and how much of its limits is in use.
 
 import { h, icon } from './dom.js';
-import { count, moving, several, span } from './format.js';
+import { all, count, moving, several, span } from './format.js';
 
 const BREAKER = {
   closed: ['live', 'answers'],
@@ -23,7 +23,7 @@ function verdict(upstreams) {
   const ill = upstreams.filter((upstream) => health(upstream)[0] !== 'live').length;
   if (!upstreams.length) return 'No upstreams are configured';
   if (ill) return `${count(ill)} of ${several(upstreams.length, 'upstream')} in trouble`;
-  return upstreams.length === 1 ? 'The only upstream answers' : `All ${count(upstreams.length)} upstreams answer`;
+  return upstreams.length === 1 ? 'The only upstream answers' : `${all(upstreams.length, 'upstreams')} answer`;
 }
 
 function health(upstream) {
@@ -32,6 +32,7 @@ function health(upstream) {
   const [state, words] = BREAKER[(upstream.circuit_breaker ?? 'closed').replace('-', '_')]
     ?? ['unknown', upstream.circuit_breaker];
   if (state !== 'live') return [state, words];
+  if (upstream.failures > 1) return ['stale', 'does not answer'];
   if (servers.length && well === 0) return ['down', 'no server is healthy'];
   return well < servers.length ? ['stale', `${well} of ${servers.length} servers are healthy`] : [state, words];
 }
@@ -67,5 +68,5 @@ function server({ server, address, weight, healthy, since, last_error: error }) 
       address && address !== server && !server.includes(address) && `at ${address}`,
       weight > 1 && `weight ${weight}`,
     ].filter(Boolean).join(', '), since && [' since ', moving(since, 'ago')]),
-    error && h('p', { class: 'under bad', dir: 'auto' }, error));
+    error && h('p', { class: 'under bad', dir: 'auto' }, `last error: ${error}`));
 }

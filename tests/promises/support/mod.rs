@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod contract;
 pub mod dashboards;
 pub mod everything;
 pub mod http2;

@@ -1,7 +1,9 @@
-// The demo page: two plain EventSources, one small RFC 6902 `apply`, and a table.
+// The demo page: two live objects, and a table.
 //
 //   /orders      the feed under watch: an array of orders, told as snapshots and patches
 //   /desk/stats  a second feed: {"polls", "since_seconds"}, what the legacy API counted itself
+
+import { live } from '/pollcast.js';
 
 const POLLED_EVERY = 2; // seconds between the requests of a browser that polls
 const EVENTS_SHOWN = 50;
@@ -10,135 +12,6 @@ const BROWSERS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
 const $ = (id) => document.getElementById(id);
 const bytes = (text) => new TextEncoder().encode(text).length;
 const still = matchMedia('(prefers-reduced-motion: reduce)');
-
-// ---------------------------------------------------------------- a document that is kept current
-
-/** Follows one feed: holds its document, its last event id, and the state of both ends. */
-class Feed {
-  document = undefined;
-  lastId = '';
-  connection = 'closed'; // connecting, open, reconnecting, closed, ended
-  health = 'live'; //       what the feed says about its upstream: live, stale, down
-  reason = '';
-
-  constructor(path, { onEvent = () => {}, onChange = () => {} } = {}) {
-    Object.assign(this, { path, onEvent, onChange });
-  }
-
-  get state() {
-    if (this.connection !== 'open') return this.connection;
-    return this.document === undefined && this.health === 'live' ? 'connecting' : this.health;
-  }
-
-  open() {
-    clearTimeout(this.retry);
-    this.source?.close();
-    // A new EventSource knows no last id, so it is said in the address. After that the browser
-    // sends its own Last-Event-ID, which wins.
-    const from = this.lastId && `?last_event_id=${encodeURIComponent(this.lastId)}`;
-    const source = (this.source = new EventSource(this.path + from));
-    this.connection = this.connection === 'reconnecting' ? 'reconnecting' : 'connecting';
-
-    source.onopen = () => {
-      this.connection = 'open';
-      this.health = 'live'; // a feed that is not live says so right after the head
-      this.onChange();
-    };
-    source.onerror = () => {
-      this.connection = 'reconnecting';
-      // The browser gives up for good on any answer but 200. A page that stays open does not.
-      if (source.readyState === EventSource.CLOSED) this.retry = setTimeout(() => this.open(), 3000);
-      this.onChange();
-    };
-
-    const on = {
-      snapshot: (document) => { this.document = document; },
-      patch: (patch) => { this.document = apply(this.document, patch); },
-      reset: () => {}, // a snapshot follows
-      status: ({ state, reason }) => { this.health = state; this.reason = reason ?? ''; },
-      end: ({ reason }) => { this.close('ended'); this.lastId = ''; this.reason = reason ?? ''; },
-    };
-    for (const [name, take] of Object.entries(on)) {
-      source.addEventListener(name, (event) => {
-        const numbered = name === 'snapshot' || name === 'patch';
-        try {
-          take(JSON.parse(event.data));
-        } catch (error) {
-          // Never show a document that is not the upstream's: begin again with a snapshot.
-          console.error(`${this.path} ${event.lastEventId}: ${error.message}`);
-          this.lastId = '';
-          this.open();
-          return this.onChange();
-        }
-        if (numbered) this.lastId = event.lastEventId;
-        this.onEvent(name, numbered ? event.lastEventId : '', event.data);
-        this.onChange();
-      });
-    }
-    this.onChange();
-  }
-
-  close(as = 'closed') {
-    clearTimeout(this.retry);
-    this.source?.close();
-    this.connection = as;
-    this.onChange();
-  }
-}
-
-/** RFC 6902: the document that `patch` makes of `document`, which is left as it was. */
-function apply(document, patch) {
-  const root = { '': structuredClone(document) }; // so that the whole document has a parent, too
-  for (const { op, path, from, value } of patch) {
-    switch (op) {
-      case 'add': add(path, structuredClone(value)); break;
-      case 'remove': remove(path); break;
-      case 'replace': remove(path); add(path, structuredClone(value)); break;
-      case 'move': add(path, remove(from)); break;
-      case 'copy': add(path, structuredClone(read(from))); break;
-      case 'test': if (!same(read(path), value)) throw new Error(`test failed at ${path}`); break;
-      default: throw new Error(`unknown operation ${op}`);
-    }
-  }
-  return root[''];
-
-  function find(pointer) {
-    const tokens = pointer.split('/').map((t) => t.replaceAll('~1', '/').replaceAll('~0', '~'));
-    const last = tokens.pop();
-    const parent = tokens.reduce((node, token) => {
-      if (!Object.hasOwn(node ?? {}, token)) throw new Error(`nothing at ${pointer}`);
-      return node[token];
-    }, root);
-    return [parent, last];
-  }
-  function read(pointer) {
-    const [parent, key] = find(pointer);
-    if (!Object.hasOwn(parent, key)) throw new Error(`nothing at ${pointer}`);
-    return parent[key];
-  }
-  function add(pointer, value) {
-    const [parent, key] = find(pointer);
-    if (!Array.isArray(parent)) parent[key] = value;
-    else if (key === '-') parent.push(value);
-    else if (Number(key) <= parent.length) parent.splice(Number(key), 0, value);
-    else throw new Error(`no room at ${pointer}`);
-  }
-  function remove(pointer) {
-    const value = read(pointer);
-    const [parent, key] = find(pointer);
-    if (Array.isArray(parent)) parent.splice(Number(key), 1);
-    else delete parent[key];
-    return value;
-  }
-}
-
-/** JSON equality: the order of members does not count. */
-function same(a, b) {
-  if (a === null || b === null || typeof a !== 'object' || typeof b !== 'object') return a === b;
-  const keys = Object.keys(a);
-  return Array.isArray(a) === Array.isArray(b) && keys.length === Object.keys(b).length
-    && keys.every((key) => Object.hasOwn(b, key) && same(a[key], b[key]));
-}
 
 // ---------------------------------------------------------------------------------- the table
 
@@ -370,36 +243,46 @@ function size(n) {
 
 // ------------------------------------------------------------------------------------ wiring
 
-const orders = new Feed('/orders', {
-  onEvent(name, id, data) {
-    showEvent(name, id, data);
-    if (name === 'snapshot' || name === 'patch') showOrders(orders.document);
-    showCounters();
-  },
-  onChange() {
-    const { state } = orders;
-    if (document.documentElement.dataset.state === state) return;
-    document.documentElement.dataset.state = state;
-    const says = { stale: 'stale: the desk does not answer', down: 'down: no answer from the desk' };
-    $('state').textContent = says[state] ?? state;
-    $('toggle').textContent = ['closed', 'ended'].includes(state) ? 'Open stream' : 'Close stream';
-  },
-});
+let orders;
+let stats;
 
-const stats = new Feed('/desk/stats', {
-  onEvent(name) {
-    if (name !== 'snapshot' && name !== 'patch') return;
+/** Opens both streams, from where they were closed if they were. */
+function open() {
+  orders = live('/orders', { share: true, ...kept(orders) });
+  orders.addEventListener('event', ({ name, id, data }) => {
+    showEvent(name, id, data);
+    showCounters();
+  });
+  orders.subscribe(showOrders);
+  orders.addEventListener('state', showState);
+  stats = live('/desk/stats', { share: true, ...kept(stats) });
+  stats.addEventListener('change', () => {
     count(stats.document);
     showCounters();
-  },
-});
+  });
+  showState();
+}
+
+function kept(feed) {
+  return feed && { document: feed.document, lastEventId: feed.lastEventId };
+}
+
+function showState() {
+  const { reason } = orders.freshness;
+  const isAgain = orders.state === 'connecting' && orders.document !== undefined;
+  const state = isAgain ? 'reconnecting' : reason === 'closed' ? 'closed' : orders.state;
+  document.documentElement.dataset.state = state;
+  const says = { stale: 'stale: the desk does not answer', down: 'down: no answer from the desk' };
+  $('state').textContent = says[state] ?? state;
+  $('toggle').textContent = orders.state === 'ended' ? 'Open stream' : 'Close stream';
+}
 
 $('toggle').addEventListener('click', () => {
-  const at = orders.lastId && orders.lastId.slice(orders.lastId.lastIndexOf('-'));
-  if (['closed', 'ended'].includes(orders.connection)) {
+  const { lastEventId: id } = orders;
+  const at = id.slice(id.lastIndexOf('-'));
+  if (orders.state === 'ended') {
     note(at ? `stream opened again after id …${at}` : 'stream opened again from the start');
-    orders.open();
-    stats.open();
+    open();
   } else {
     orders.close();
     stats.close();
@@ -412,9 +295,8 @@ $('curl').textContent = `curl -N -H 'Accept: text/event-stream' ${location.origi
 
 window.pollcastDemo = {
   orders: () => orders.document,
-  lastId: () => orders.lastId,
+  lastId: () => orders.lastEventId,
   get events() { return events; },
 };
 
-orders.open();
-stats.open();
+open();
