@@ -12,6 +12,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
+use super::Refusal;
 use super::assets::Asset;
 
 pub(super) const JSON: &str = "application/json";
@@ -118,6 +119,12 @@ impl Answer {
             session.write_response_body(self.body, true).await?;
         }
         Ok(())
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from((status, why): Refusal) -> Self {
+        Self::text(status, why)
     }
 }
 

@@ -145,12 +145,12 @@ impl Admin {
             _ => return Reply::Whole(self.answer(request)),
         };
         match subject {
-            Err(answer) => Reply::Whole(answer),
+            Err(refusal) => Reply::Whole(refusal.into()),
             Ok(subject) if accept::names_events(&request.headers) => Reply::Live(subject),
             Ok(subject) => Reply::Whole(match self.view.text(subject) {
                 Some(text) => Answer::json(StatusCode::OK, text)
                     .with(header::VARY, HeaderValue::from_static("accept")),
-                None => gone(),
+                None => GONE.into(),
             }),
         }
     }
@@ -163,7 +163,7 @@ impl Admin {
         let view = &self.view;
         match path {
             "/metrics" => Answer::metrics(self.registry.render()),
-            "/api/topics" => topics::answer(view, request),
+            "/api/topics" => topics::answer(&view.hub, request),
             "/api/feeds" => {
                 let list = feeds::list(&view.hub, view.clock.now());
                 Answer::json(StatusCode::OK, list)
@@ -276,18 +276,19 @@ fn query(request: &RequestHeader, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Answer> {
-    let Some(id) = query(request, "id") else {
-        let why = "name the topic: ?id= with an id of /api/topics or /api/status";
-        return Err(Answer::text(StatusCode::BAD_REQUEST, why));
-    };
-    TopicId::parse(&id).ok_or_else(gone)
+/// Why a request cannot be answered.
+type Refusal = (StatusCode, &'static str);
+const GONE: Refusal = (
+    StatusCode::NOT_FOUND,
+    "no topic has this id; one that nobody asks for is dropped after a while",
+);
+
+fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Refusal> {
+    let unnamed = "name the topic: ?id= with an id of /api/topics or /api/status";
+    let id = query(request, "id").ok_or((StatusCode::BAD_REQUEST, unnamed))?;
+    TopicId::parse(&id).ok_or(GONE)
 }
 
-fn gone() -> Answer {
-    let why = "no topic has this id; one that nobody asks for is dropped after a while";
-    Answer::text(StatusCode::NOT_FOUND, why)
-}
 
 /// The position to resume from; the header wins, as EventSource keeps its first URL for ever.
 fn last_id(request: &RequestHeader) -> Option<Vec<u8>> {
@@ -307,7 +308,7 @@ fn refusal(unwatched: Unwatched, comes_back: bool) -> Answer {
         )
         .with(header::RETRY_AFTER, HeaderValue::from_static("10")),
         Unwatched::Gone if comes_back => Answer::empty(StatusCode::NO_CONTENT),
-        Unwatched::Gone => gone(),
+        Unwatched::Gone => GONE.into(),
     }
 }
 
