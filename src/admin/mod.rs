@@ -289,7 +289,6 @@ fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Refusal> {
     TopicId::parse(&id).ok_or(GONE)
 }
 
-
 /// The position to resume from; the header wins, as EventSource keeps its first URL for ever.
 fn last_id(request: &RequestHeader) -> Option<Vec<u8>> {
     let header = request.headers.get("last-event-id");

@@ -125,7 +125,8 @@ mod tests {
                     upstreams: {a: {url: 'http://a'}}\n\
                     feeds: [{path: '/of/{id}', upstream: a, topics: 20000}]";
         let (config, _) = Config::parse(text, &System::new("")).unwrap();
-        let (hub, _announced) = Hub::new(&config, &Metrics::new(&Registry::default()), Clock::start());
+        let (hub, _announced) =
+            Hub::new(&config, &Metrics::new(&Registry::default()), Clock::start());
         let demand = |n: usize| {
             let place = hub.at(&format!("/of/{n}")).unwrap();
             let particulars = Particulars {
