@@ -11,9 +11,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use tokio::task::block_in_place;
 
 use super::Refusal;
 use super::assets::Asset;
+use crate::core::sse::{Coding, gzip};
 
 pub(super) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -60,8 +62,18 @@ impl Answer {
     }
 
     /// A page for Prometheus.
-    pub(super) fn metrics(page: String) -> Self {
-        Self::new(StatusCode::OK, METRICS, page)
+    pub(super) fn metrics(page: &str, coding: Coding) -> Self {
+        let vary = HeaderValue::from_static("accept-encoding");
+        let new = |body: Vec<u8>| Self::new(StatusCode::OK, METRICS, body);
+        let answer = match coding {
+            Coding::Identity => new(page.into()),
+            Coding::Gzip => {
+                let name = HeaderValue::from_static(coding.name());
+                let body = block_in_place(|| gzip::file(page.as_bytes()));
+                new(body).with(header::CONTENT_ENCODING, name)
+            }
+        };
+        answer.with(header::VARY, vary)
     }
 
     /// Another method is wanted.

@@ -162,7 +162,10 @@ impl Admin {
         }
         let view = &self.view;
         match path {
-            "/metrics" => Answer::metrics(self.registry.render()),
+            "/metrics" => {
+                let coding = accept::coding(&request.headers);
+                Answer::metrics(&self.registry.render(), coding)
+            }
             "/api/topics" => topics::answer(&view.hub, request),
             "/api/feeds" => {
                 let list = feeds::list(&view.hub, view.clock.now());

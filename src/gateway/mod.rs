@@ -334,8 +334,10 @@ impl ProxyHttp for Gateway {
         if let Some(destination) = &ctx.destination {
             let answer = session.response_written();
             let status = answer.map_or(0, |head| head.status.as_u16());
-            let lasts = session.is_upgrade_req() || answer.is_some_and(forward::is_stream);
-            let took = (!lasts).then(|| ctx.began.elapsed());
+            let has_end = |head: &&ResponseHeader| !forward::is_stream(head);
+            let took = answer
+                .filter(|head| !session.was_upgraded() && has_end(head))
+                .map(|_| ctx.began.elapsed());
             self.metrics.forwarded(destination, status, took);
         }
     }

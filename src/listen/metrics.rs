@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use super::shortage::REASONS;
 use crate::metrics::Registry;
 
 /// The families. An address is one that the configuration names.
@@ -46,6 +47,24 @@ pub(super) enum Refused {
     Left,
 }
 
+impl Refused {
+    const ALL: [Self; 4] = [
+        Refused::Handshake,
+        Refused::ProxyHeader,
+        Refused::HeaderTimeout,
+        Refused::Left,
+    ];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Refused::Handshake => "tls_handshake",
+            Refused::ProxyHeader => "proxy_header",
+            Refused::HeaderTimeout => "header_timeout",
+            Refused::Left => "client_left",
+        }
+    }
+}
+
 impl Metrics {
     /// Registers the families.
     pub fn new(registry: &Registry) -> Self {
@@ -80,6 +99,13 @@ impl Metrics {
 
     pub(super) fn at(&self, address: SocketAddr) -> Counters {
         let address = address.to_string();
+        // From zero, so that the first of each is an increase.
+        for why in Refused::ALL {
+            self.refused.with_label_values(&[&*address, why.word()]);
+        }
+        for reason in REASONS {
+            self.failed.with_label_values(&[&*address, reason]);
+        }
         Counters {
             accepted: self.accepted.with_label_values(&[&address]),
             refused: self.refused.clone(),
@@ -101,13 +127,7 @@ impl Metrics {
 
 impl Counters {
     pub(super) fn refused(&self, why: Refused) {
-        let reason = match why {
-            Refused::Handshake => "tls_handshake",
-            Refused::ProxyHeader => "proxy_header",
-            Refused::HeaderTimeout => "header_timeout",
-            Refused::Left => "client_left",
-        };
-        let labels = &[self.address.as_str(), reason];
+        let labels = &[self.address.as_str(), why.word()];
         self.refused.with_label_values(labels).inc();
     }
 

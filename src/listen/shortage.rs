@@ -68,6 +68,9 @@ pub(super) fn is_lasting(error: &io::Error) -> bool {
     reason(error) != "aborted"
 }
 
+/// Every word of [`reason`].
+pub(super) const REASONS: [&str; 4] = ["file_descriptors", "memory", "aborted", "other"];
+
 /// accept(2), in the words of the metrics.
 pub(super) fn reason(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {

@@ -1,11 +1,12 @@
 //! The private listener: metrics that a Prometheus can read, health that says what it means.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::io::Read as _;
 
 use crate::support::client::{get, raw, request, subscribe};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
-use crate::support::upstream::{Reply, Upstream};
+use crate::support::upstream::Upstream;
 
 /// Every series with its value, read by the grammar of the text format 0.0.4.
 fn series(text: &str) -> HashMap<String, f64> {
@@ -99,34 +100,40 @@ fn what_happens_is_counted() {
 }
 
 #[test]
-fn clients_cannot_make_new_series() {
-    let upstream = Upstream::start(|request| match request.target.len() % 3 {
-        0 => Reply::status(404, "{}"),
-        1 => Reply::status(599, "{}"),
-        _ => Reply::json("[1]"),
-    });
+fn the_metrics_are_compressed_for_those_who_take_it() {
+    let (upstream, _document) = Upstream::with_document("[1]");
     let proxy = Proxy::with_feed(&upstream.url(), "");
-    let ask = |round: usize| {
-        let x = "x".repeat(round);
-        get(proxy.address(), &format!("/{x}?{round}"), &[("x-y", &x)]).text();
-        get(proxy.address(), &format!("/feed?{x}={round}"), &[]).text();
-        request(proxy.address(), &format!("X{round}"), "/", &[], b"").text();
-        subscribe(proxy.address(), &format!("/feed?mode={x}")).text();
-        get(
-            proxy.address(),
-            &format!("/nowhere{round}"),
-            &[("host", &x)],
-        );
+    let ask = |method: &str, accepted: &[(&str, &str)]| {
+        let admin = proxy.admin_url("").replace("http://", "");
+        let admin = admin.parse().expect("an address");
+        request(admin, method, "/metrics", accepted, b"")
     };
-    (1..8).for_each(ask);
-    let names = |proxy| scrape(proxy).into_keys().collect::<HashSet<_>>();
-    let before = names(&proxy);
-    (8..30).for_each(ask);
-    let after = names(&proxy);
+    for refused in [&[][..], &[("accept-encoding", "br, gzip;q=0")]] {
+        let plain = ask("GET", refused);
+        assert_eq!(plain.header("content-encoding"), None);
+        assert_eq!(plain.header("vary"), Some("accept-encoding"));
+        assert!(series(&plain.text()).len() > 50);
+    }
+    let gzip = &[("accept-encoding", "gzip;q=0.9, identity;q=0.1")];
+    let mut zipped = ask("GET", gzip);
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+    assert_eq!(zipped.header("vary"), Some("accept-encoding"));
+    let bytes: Vec<u8> = std::iter::from_fn(|| zipped.byte()).collect();
     assert_eq!(
-        after.difference(&before).collect::<Vec<_>>(),
-        Vec::<&String>::new()
+        zipped.header("content-length"),
+        Some(&*bytes.len().to_string())
     );
+    let mut text = String::new();
+    let mut decoder = flate2::read::GzDecoder::new(&bytes[..]);
+    decoder.read_to_string(&mut text).expect("a whole file");
+    assert!(bytes.len() * 3 < text.len());
+    assert!(series(&text).len() > 50);
+    assert_eq!(ask("HEAD", gzip).header("content-encoding"), Some("gzip"));
+    // OpenMetrics is not spoken.
+    let open = [("accept", "application/openmetrics-text;version=1.0.0")];
+    let plain = ask("GET", &open);
+    let media_type = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(plain.header("content-type"), Some(media_type));
 }
 
 #[test]

@@ -296,7 +296,7 @@ impl Client {
             }),
             Poll::Pending if now >= *deadline => Err(Closed::WriteTimeout),
             Poll::Pending => {
-                blocked.get_or_insert_with(|| crowd.topic.metrics().blocked());
+                blocked.get_or_insert_with(|| crowd.topic.metrics().delivery().blocked());
                 Ok(false)
             }
         }

@@ -81,7 +81,7 @@ impl Crowd {
     fn ask(&mut self, cursor: Cursor, wire: Wire) -> Arc<Offer> {
         let due = self.topic.due(cursor);
         let batch = Batch::of(due.frames, wire).telling(due.came);
-        let metrics = self.topic.metrics();
+        let metrics = self.topic.metrics().delivery();
         metrics.compressed(batch.blocks());
         metrics.encoded(batch.encoded());
         let offer = Arc::new(Offer {
@@ -141,7 +141,7 @@ impl Crowd {
             self.forget();
         }
         let tally = std::mem::take(&mut self.tally);
-        let metrics = self.topic.metrics();
+        let metrics = self.topic.metrics().delivery();
         if tally.bytes > 0 {
             metrics.delivered(&tally.events, &tally.frames, tally.bytes);
         }

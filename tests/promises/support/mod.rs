@@ -4,6 +4,8 @@
 pub mod certificate;
 pub mod client;
 pub mod contract;
+pub mod dashboards;
+pub mod everything;
 pub mod http2;
 pub mod proxy;
 pub mod replica;
