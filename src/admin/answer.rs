@@ -13,8 +13,8 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::task::block_in_place;
 
+use super::Refusal;
 use super::assets::Asset;
-use crate::core::accept;
 use crate::core::sse::{Coding, gzip};
 
 pub(super) const JSON: &str = "application/json";
@@ -61,18 +61,19 @@ impl Answer {
         Self::new(status, TEXT, format!("{line}\n"))
     }
 
-    /// A page for Prometheus, compressed if that is asked for.
-    pub(super) fn metrics(page: String, asked: &HeaderMap) -> Self {
-        let by_coding = HeaderValue::from_static("accept-encoding");
-        let answer = match accept::coding(asked) {
-            Coding::Identity => Self::new(StatusCode::OK, METRICS, page),
+    /// A page for Prometheus.
+    pub(super) fn metrics(page: &str, coding: Coding) -> Self {
+        let vary = HeaderValue::from_static("accept-encoding");
+        let new = |body: Vec<u8>| Self::new(StatusCode::OK, METRICS, body);
+        let answer = match coding {
+            Coding::Identity => new(page.into()),
             Coding::Gzip => {
+                let name = HeaderValue::from_static(coding.name());
                 let body = block_in_place(|| gzip::file(page.as_bytes()));
-                let coding = HeaderValue::from_static(Coding::Gzip.name());
-                Self::new(StatusCode::OK, METRICS, body).with(header::CONTENT_ENCODING, coding)
+                new(body).with(header::CONTENT_ENCODING, name)
             }
         };
-        answer.with(header::VARY, by_coding)
+        answer.with(header::VARY, vary)
     }
 
     /// Another method is wanted.
@@ -130,6 +131,12 @@ impl Answer {
             session.write_response_body(self.body, true).await?;
         }
         Ok(())
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from((status, why): Refusal) -> Self {
+        Self::text(status, why)
     }
 }
 

@@ -145,12 +145,12 @@ impl Admin {
             _ => return Reply::Whole(self.answer(request)),
         };
         match subject {
-            Err(answer) => Reply::Whole(answer),
+            Err(refusal) => Reply::Whole(refusal.into()),
             Ok(subject) if accept::names_events(&request.headers) => Reply::Live(subject),
             Ok(subject) => Reply::Whole(match self.view.text(subject) {
                 Some(text) => Answer::json(StatusCode::OK, text)
                     .with(header::VARY, HeaderValue::from_static("accept")),
-                None => gone(),
+                None => GONE.into(),
             }),
         }
     }
@@ -162,8 +162,11 @@ impl Admin {
         }
         let view = &self.view;
         match path {
-            "/metrics" => Answer::metrics(self.registry.render(), &request.headers),
-            "/api/topics" => topics::answer(view, request),
+            "/metrics" => {
+                let coding = accept::coding(&request.headers);
+                Answer::metrics(&self.registry.render(), coding)
+            }
+            "/api/topics" => topics::answer(&view.hub, request),
             "/api/feeds" => {
                 let list = feeds::list(&view.hub, view.clock.now());
                 Answer::json(StatusCode::OK, list)
@@ -276,17 +279,17 @@ fn query(request: &RequestHeader, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Answer> {
-    let Some(id) = query(request, "id") else {
-        let why = "name the topic: ?id= with an id of /api/topics or /api/status";
-        return Err(Answer::text(StatusCode::BAD_REQUEST, why));
-    };
-    TopicId::parse(&id).ok_or_else(gone)
-}
+/// Why a request cannot be answered.
+type Refusal = (StatusCode, &'static str);
+const GONE: Refusal = (
+    StatusCode::NOT_FOUND,
+    "no topic has this id; one that nobody asks for is dropped after a while",
+);
 
-fn gone() -> Answer {
-    let why = "no topic has this id; one that nobody asks for is dropped after a while";
-    Answer::text(StatusCode::NOT_FOUND, why)
+fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Refusal> {
+    let unnamed = "name the topic: ?id= with an id of /api/topics or /api/status";
+    let id = query(request, "id").ok_or((StatusCode::BAD_REQUEST, unnamed))?;
+    TopicId::parse(&id).ok_or(GONE)
 }
 
 /// The position to resume from; the header wins, as EventSource keeps its first URL for ever.
@@ -307,7 +310,7 @@ fn refusal(unwatched: Unwatched, comes_back: bool) -> Answer {
         )
         .with(header::RETRY_AFTER, HeaderValue::from_static("10")),
         Unwatched::Gone if comes_back => Answer::empty(StatusCode::NO_CONTENT),
-        Unwatched::Gone => gone(),
+        Unwatched::Gone => GONE.into(),
     }
 }
 

@@ -152,7 +152,7 @@ impl<'a> Feed<'a> {
             events: reports.iter().map(|report| report.events).sum(),
             history_bytes: reports.iter().map(|report| report.history_bytes).sum(),
             polls,
-            sent_bytes: common.metrics().sent_bytes(),
+            sent_bytes: common.metrics().delivery().sent_so_far(),
             spared_requests,
             spared_bytes,
             plan: one.plan,

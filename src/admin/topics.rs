@@ -9,10 +9,9 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use super::feeds::{Plan, state};
-use super::view::View;
-use super::{json, query, time};
+use super::{Refusal, json, query, time};
 use crate::core::id::TopicId;
-use crate::hub::{Report, Topic};
+use crate::hub::{Hub, Report, Topic};
 
 const STANDARD: usize = 50;
 const MOST: usize = 100;
@@ -70,14 +69,14 @@ pub(super) fn is_private(topic: &Topic) -> bool {
 }
 
 /// One page.
-pub(super) fn answer(view: &View, request: &RequestHeader) -> Answer {
-    match page(view, request) {
+pub(super) fn answer(hub: &Hub, request: &RequestHeader) -> Answer {
+    match page(hub, request) {
         Ok(text) => Answer::json(StatusCode::OK, text),
-        Err((status, why)) => Answer::text(status, why),
+        Err(refusal) => refusal.into(),
     }
 }
 
-fn page(view: &View, request: &RequestHeader) -> Result<String, (StatusCode, &'static str)> {
+fn page(hub: &Hub, request: &RequestHeader) -> Result<String, Refusal> {
     let bad = |why| (StatusCode::BAD_REQUEST, why);
     let path = query(request, "feed")
         .ok_or_else(|| bad("name the feed: ?feed= with its path as it is configured"))?;
@@ -91,7 +90,7 @@ fn page(view: &View, request: &RequestHeader) -> Result<String, (StatusCode, &'s
         Some(Some(id)) => Some(id),
         Some(None) => return Err(bad("go on after the id of a topic: what `next` said")),
     };
-    let found = view.hub.feeds().find(|(feed, _)| feed.path == path);
+    let found = hub.feeds().find(|(feed, _)| feed.path == path);
     let (feed, mut topics) = found.ok_or((StatusCode::NOT_FOUND, "no feed has this path"))?;
     let id = |topic: &Arc<Topic>| topic.identity().id();
     topics.retain(|topic| after.is_none_or(|after| id(topic) < after));
@@ -107,4 +106,57 @@ fn page(view: &View, request: &RequestHeader) -> Result<String, (StatusCode, &'s
             .map(|topic| Summary::new(topic, &topic.report()))
             .collect(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, System};
+    use crate::core::event::Mode;
+    use crate::hub::{Metrics, Particulars};
+    use crate::metrics::Registry;
+
+    #[tokio::test]
+    async fn ten_thousand_topics_are_each_listed_once_those_made_last_first() {
+        let text = "server: {limits: {topics: 20000}}\n\
+                    upstreams: {a: {url: 'http://a'}}\n\
+                    feeds: [{path: '/of/{id}', upstream: a, topics: 20000}]";
+        let (config, _) = Config::parse(text, &System::new("")).unwrap();
+        let (hub, _announced) =
+            Hub::new(&config, &Metrics::new(&Registry::default()), Clock::start());
+        let demand = |n: usize| {
+            let place = hub.at(&format!("/of/{n}")).unwrap();
+            let particulars = Particulars {
+                captures: place.captures.clone(),
+                ..Particulars::default()
+            };
+            hub.demand(&place, &particulars, Mode::Patch).unwrap()
+        };
+        let mut demands: Vec<_> = (0..10_000).map(demand).collect();
+        let (mut seen, mut after, mut last) = (HashSet::new(), String::new(), None);
+        loop {
+            let target = format!("/api/topics?feed=/of/%7Bid%7D&limit=100{after}");
+            let request = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
+            let page: serde_json::Value =
+                serde_json::from_str(&page(&hub, &request).unwrap()).unwrap();
+            for topic in page["topics"].as_array().unwrap() {
+                let id = TopicId::parse(topic["id"].as_str().unwrap());
+                assert!(last.is_none_or(|last| id.unwrap() < last), "{topic}");
+                last = id;
+                assert!(seen.insert(topic["path"].as_str().unwrap().to_owned()));
+            }
+            let Some(next) = page["next"].as_str() else {
+                break;
+            };
+            after = format!("&after={next}");
+            if seen.len() == 5000 {
+                // Newcomers are no part of the rest.
+                demands.extend((10_000..10_100).map(demand));
+            }
+        }
+        assert_eq!(seen.len(), 10_000);
+    }
 }

@@ -162,11 +162,6 @@ impl FeedMetrics {
         state.map_or(&self.paused, |state| &self.state[state as usize])
     }
 
-    /// Bytes of event streams written so far.
-    pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes.get()
-    }
-
     /// Requests that the upstream was spared so far, and their bytes.
     pub fn spared_so_far(&self) -> (u64, u64) {
         (self.spared_requests.get(), self.spared_bytes.get())

@@ -152,6 +152,49 @@ fn a_topic_shows_its_document_its_patches_and_its_polls() {
 }
 
 #[test]
+fn what_is_too_large_or_too_deep_is_left_out_and_the_rest_is_shown() {
+    let large = |n: usize| {
+        let rows: Vec<_> = (0..600)
+            .map(|id| json!({ "id": id, "text": "x".repeat(450), "n": n }))
+            .collect();
+        json!(rows).to_string()
+    };
+    let stage = Stage::serving(large(1));
+    let proxy = Proxy::with_feed(&stage.url(), "");
+    let mut stream = subscribe(proxy.address(), "/feed");
+    stream.expect("snapshot");
+    let shown = topic(&proxy, "/feed");
+    assert_eq!(
+        (&shown["document"], &shown["document_omitted"]),
+        (&Value::Null, &json!("too_large"))
+    );
+    for n in 2..5 {
+        stage.serves(large(n));
+        assert!(stream.expect("patch").data.len() > 22 << 10);
+    }
+    // As much as there is room for, the newest first.
+    let shown = topic(&proxy, "/feed");
+    let omitted: Vec<_> = (0..4)
+        .map(|n| shown["events"][n].get("omitted").cloned())
+        .collect();
+    assert_eq!(omitted, [None, None, Some(json!("too_large")), None]);
+    Contract::of(&proxy).check("get", "/api/topic", 200, &shown);
+
+    stage.serves("[".repeat(101) + &"]".repeat(101));
+    stream.expect("snapshot");
+    assert_eq!(topic(&proxy, "/feed")["document_omitted"], "too_large");
+    stage.serves("[".repeat(100) + &"]".repeat(100));
+    stream.event().expect("it goes on");
+    let shown = topic(&proxy, "/feed");
+    assert_eq!(shown.get("document_omitted"), None, "{shown}");
+    let target = format!("/api/topic?id={}", shown["id"].as_str().expect("an id"));
+    let live = subscribe(proxy.admin_address(), &target)
+        .expect("snapshot")
+        .value;
+    assert_eq!(live["document"], shown["document"]);
+}
+
+#[test]
 fn every_reason_for_silence_is_told() {
     for (reason, part, poll, head, status) in [
         ("unchanged", "the same since 2", "", None, 200),

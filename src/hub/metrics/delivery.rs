@@ -113,6 +113,11 @@ impl Deliveries {
 }
 
 impl Delivery {
+    /// Bytes of event streams written so far.
+    pub fn sent_so_far(&self) -> u64 {
+        self.sent_bytes.get()
+    }
+
     /// Subscribers lost this together.
     pub fn lost(&self, losses: Losses) {
         self.skipped.inc_by(losses.skipped);
