@@ -345,7 +345,7 @@ const scenes = {
     assert.equal(await pollcast.subscribers(), 1);
 
     // What is asked with headers is nobody else's.
-    const apart = await join();
+    const apart = await page(context, network);
     await open(apart, { share: true, headers: { authorization: 'Bearer a' } });
     await shows(apart, upstream.document);
     await eventually(async () => (await pollcast.subscribers()) === 2);
