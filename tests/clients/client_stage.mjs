@@ -110,6 +110,8 @@ export async function startPollcast(config) {
     const feeds = await (await fetch(`${pollcast.admin}/api/feeds`)).json();
     return feeds.reduce((sum, { subscribers }) => sum + subscribers.total, 0);
   };
+  /** Has a feed polled now rather than when its backoff is over, which can be a minute. */
+  pollcast.poke = (path) => fetch(`${pollcast.admin}/api/poll?path=${path}`, { method: 'POST' });
   pollcast.stop = async (signal = 'SIGTERM') => {
     if (pollcast.child.exitCode !== null || pollcast.child.signalCode) return;
     pollcast.child.kill(signal);
