@@ -9,6 +9,8 @@ use std::path::Path;
 /// Each module and the modules that it may refer to, besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("core", &[]),
+    // What browsers run: no Rust, so no dependencies.
+    ("client", &[]),
     ("clock", &["core"]),
     ("formats", &["core"]),
     ("config", &["core", "formats"]),

@@ -14,15 +14,16 @@ const LONG = 3e4; //      silence that is too long for one who just woke, and th
 const NAP = 9e4; //       a timer this late means that the computer slept
 const NAMES = 'snapshot patch merge added changed removed reset status end'.split(' ');
 
+const { document: page, EventSource: Source } = globalThis;
 const { isArray } = Array;
 const { entries, fromEntries, hasOwn, keys } = Object;
 const isBranch = (value) => typeof value === 'object' && value !== null;
 const isObject = (value) => isBranch(value) && !isArray(value);
-const misfit = () => {
-  throw new Error('misfit');
+const misfit = (what = 'a change') => {
+  throw new Error(`${what} does not fit`);
 };
 const tokens = (pointer) => {
-  if (/~(?![01])/.test(pointer)) misfit();
+  if (/^[^/]|~(?![01])/.test(pointer)) misfit(`the pointer ${pointer}`);
   return pointer.split('/').map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 };
 /** Sets a member as data, whatever its name: `__proto__` is a name like others. */
@@ -40,8 +41,7 @@ function keep(before, after) {
   const names = keys(after);
   let isEqual = names.length === keys(before).length;
   for (const name of names) {
-    if (hasOwn(before, name)) after[name] = keep(before[name], after[name]);
-    isEqual &&= hasOwn(before, name) && before[name] === after[name];
+    isEqual = hasOwn(before, name) && (after[name] = keep(before[name], after[name])) === before[name] && isEqual;
   }
   return isEqual ? before : after;
 }
@@ -68,12 +68,7 @@ export function patch(document, operations) {
   const find = (pointer, room) => {
     const names = tokens(pointer);
     const last = names.pop();
-    let parent = root;
-    for (let name of names) {
-      name = step(parent, name);
-      parent = parent[name] = copy(parent[name]);
-    }
-    if (parent === root && last) misfit();
+    const parent = names.reduce((node, name) => (node[step(node, name)] = copy(node[step(node, name)])), root);
     return [parent, step(parent, last, room)];
   };
   const read = (pointer) => tokens(pointer).reduce((node, name) => node[step(node, name)], root);
@@ -158,7 +153,7 @@ function parser({ take, retry }) {
 
 /** Follows `url` with the browser's EventSource. Returns what ends it. */
 function byEventSource(url, { credentials, names }, on) {
-  const source = new EventSource(url, { withCredentials: credentials === 'include' });
+  const source = new Source(url, { withCredentials: credentials === 'include' });
   source.onopen = on.open;
   source.onerror = () => on.lost(source.readyState === 2);
   for (const name of names) {
@@ -229,7 +224,7 @@ class Live extends EventTarget {
   constructor(url, options = {}) {
     super();
     const { mode, items, headers, method, body, share, lastEventId = '', document, events = {} } = options;
-    const address = (this.#url = new URL(url, globalThis.document?.baseURI));
+    const address = (this.#url = new URL(url, page?.baseURI));
     if (mode || items) address.searchParams.set('mode', items ? 'items' : mode);
     this.#names = new Map(NAMES.map((name) => [events[name] ?? name, name].map((each) => each || 'message')));
     if (document !== undefined) [this.document, this.#id] = [document, lastEventId];
@@ -237,8 +232,8 @@ class Live extends EventTarget {
     // Only what a plain request gets can be the same for all tabs.
     const isPlain = !headers && !method && !body;
     // Only a reader of our own sees which item event has the id, and so is a change's last.
-    this.#gaveUp = !isPlain || items || typeof EventSource === 'undefined';
-    if (isPlain && share && globalThis.navigator?.locks && globalThis.document) {
+    this.#gaveUp = !isPlain || items || !Source;
+    if (isPlain && share && page && navigator.locks) {
       this.#channel = `pollcast ${address} ${JSON.stringify([share, items, options.events, options.credentials])}`;
     }
     this.#watch();
@@ -257,6 +252,7 @@ class Live extends EventTarget {
 
   /** Calls back with (value, before, pointer) when what is at this JSON Pointer changes. */
   on(pointer, call) {
+    tokens(pointer); // a wrong one is told at once
     return this.#listen('change', ({ document, before }) => {
       const [now, then] = [at(document, pointer), at(before, pointer)];
       if (now !== then) call(now, then, pointer);
@@ -411,7 +407,6 @@ class Live extends EventTarget {
   // ------------------------------------------------------- wake, sleep, network, silence
 
   #watch() {
-    const { document: page } = globalThis;
     const window = page && globalThis;
     const { signal } = (this.#watching = new AbortController());
     const listen = (target, name, call) => target?.addEventListener(name, call, { signal });
@@ -508,8 +503,8 @@ class Live extends EventTarget {
   }
 
   #say(what) {
-    const [term, heard, id, state, told] = [this.#term, this.#heard, this.#id, this.state, this.#told];
-    if (this.#resign) this.#radio.postMessage({ term, heard, id, state, told, ...what });
+    const now = { term: this.#term, heard: this.#heard, id: this.#id, state: this.state, told: this.#told };
+    if (this.#resign) this.#radio.postMessage({ ...now, ...what });
   }
 
   /** What the leading tab says. Its events fit only who stands where it stood. */

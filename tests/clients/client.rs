@@ -1,6 +1,7 @@
 //! The client module against the real binary: in Chromium, in Node, in bundles, in the examples.
 //!
-//! `client.mjs` has a scene for each test, and brings its own upstream, network and browser.
+//! `client.mjs`, `client_tabs.mjs` and `client_files.mjs` have a scene for each test, and bring their
+//! own upstream, network and browser (`client_stage.mjs`).
 
 use std::io::Write;
 use std::path::Path;
@@ -55,27 +56,27 @@ fn the_client_notices_a_dead_connection_and_a_network_that_is_back() {
 
 #[test]
 fn tabs_share_one_connection_whoever_leaves_sleeps_or_crashes() {
-    play("client.mjs", &["tabs"]);
+    play("client_tabs.mjs", &["tabs"]);
 }
 
 #[test]
 fn a_tab_that_hangs_gives_the_connection_to_another() {
-    play("client.mjs", &["hangs"]);
+    play("client_tabs.mjs", &["hangs"]);
 }
 
 #[test]
 fn the_client_applies_patches_as_the_standards_say() {
-    play("client.mjs", &["applied"]);
+    play("client_files.mjs", &["applied"]);
 }
 
 #[test]
 fn the_clients_types_are_true_and_its_small_file_is_its_source() {
-    play("client.mjs", &["files"]);
+    play("client_files.mjs", &["files"]);
 }
 
 #[test]
 fn the_clients_package_works_in_node_in_bundles_and_in_frameworks() {
-    play("client.mjs", &["package"]);
+    play("client_files.mjs", &["package"]);
 }
 
 #[test]

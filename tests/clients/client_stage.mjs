@@ -110,6 +110,8 @@ export async function startPollcast(config) {
     const feeds = await (await fetch(`${pollcast.admin}/api/feeds`)).json();
     return feeds.reduce((sum, { subscribers }) => sum + subscribers.total, 0);
   };
+  /** Has a feed polled now rather than when its backoff is over, which can be a minute. */
+  pollcast.poke = (path) => fetch(`${pollcast.admin}/api/poll?path=${path}`, { method: 'POST' });
   pollcast.stop = async (signal = 'SIGTERM') => {
     if (pollcast.child.exitCode !== null || pollcast.child.signalCode) return;
     pollcast.child.kill(signal);
@@ -194,4 +196,50 @@ export async function shows(page, document, name = 'feed', unordered = false) {
   }, `the page shows ${JSON.stringify(document).slice(0, 200)}`).catch((error) => {
     throw new Error(`${error.message}; it shows ${JSON.stringify(held)?.slice(0, 200)}`);
   });
+}
+
+const PAGE = `<!doctype html><title>page</title><script type="module">
+  import { live, patch, merge } from '/pollcast.js';
+  Object.assign(window, { live, patch, merge });
+  window.isReady = true;
+</script>`;
+export const MODES = 'events: { modes: [patch, merge, items, snapshot] }';
+
+const first = () => ({ n: 1, rows: [{ id: 1, status: 'new' }, { id: 2, status: 'new' }], 'a/b~c': { x: [1] }, still: { a: 'b'.repeat(300) } });
+
+/** All of it but the browser: feeds at /feed and /orders, a page at /page that has the module. */
+export async function stage({ feed = '', files = {} } = {}) {
+  const upstream = await startUpstream(first(), { '/page': PAGE, ...files });
+  const pollcast = await startPollcast(`
+upstreams: { legacy: { url: "${upstream.url}" } }
+feeds:
+  - path: /feed
+    upstream: legacy
+    request: { path: /data }
+    poll: { interval: 50ms, linger: 2s }
+    document: { items: /rows, key: id }
+    ${feed || MODES}
+  - { path: /orders, upstream: legacy, request: { path: /data }, poll: { interval: 50ms }, document: { select: /rows } }
+`);
+  const network = await startNetwork(() => pollcast.port);
+  return { upstream, pollcast, network };
+}
+
+/** A tab at /page. */
+export async function page(browser, network) {
+  const opened = await visit(browser, `${network.url}/page`);
+  await opened.waitForFunction(() => window.isReady);
+  return opened;
+}
+
+/** Opens a feed in a page, as `window.feed`; `window.seen` is what happens to it. */
+export function open(page, options = {}, url = '/feed') {
+  return page.evaluate(({ url, options }) => {
+    const feed = live(url, options);
+    window.feed = feed;
+    window.seen = [];
+    window.states = [];
+    feed.addEventListener('event', ({ name }) => window.seen.push(name));
+    feed.addEventListener('state', () => window.states.push(feed.state));
+  }, { url, options });
 }
