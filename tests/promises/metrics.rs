@@ -19,7 +19,8 @@ const FEED: &str = r#"feed="/feed""#;
 /// The sum of a family's samples that have these labels, a whole number.
 fn count(proxy: &Proxy, name: &str, labels: &[&str]) -> u64 {
     let value = proxy.metric(&format!("pollcast_{name}"), labels);
-    value.to_string().parse().expect("a count")
+    // The sum of nothing is a negative zero.
+    (value + 0.0).to_string().parse().expect("a count")
 }
 
 /// Polls once more, and waits until that is done.
