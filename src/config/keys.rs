@@ -247,7 +247,9 @@ mod tests {
     #[test]
     fn the_reference_table_names_every_key_and_no_other() {
         // An upstream is a section, and `proxy[]` and `feeds[]` are entries: none is a key itself.
-        let rows = README
+        let (_, section) = README.split_once("\n## Every key\n").unwrap();
+        let (table, _) = section.split_once("\n## ").unwrap();
+        let rows = table
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
         let named: BTreeSet<_> = rows.map(|(key, _)| key.to_owned()).collect();
