@@ -95,6 +95,9 @@ export async function startPollcast(config) {
     writeFileSync(file, `server: { listen: "127.0.0.1:${pollcast.port}", drain: 1s }\nadmin: { listen: "127.0.0.1:0" }\n${config}`);
     const child = spawn(process.env.POLLCAST, ['run', '-c', file], { stdio: ['ignore', 'pipe', 'pipe'] });
     pollcast.child = child;
+    // Should this script be killed, its end of the pipe closes, and pollcast ends, too.
+    const guard = spawn('sh', ['-c', 'read _; kill "$0"', String(child.pid)], { stdio: ['pipe', 'ignore', 'ignore'] });
+    child.on('exit', () => guard.kill());
     pollcast.log = '';
     child.stderr.on('data', (text) => (pollcast.log += text));
     for await (const line of createInterface({ input: child.stdout })) {
