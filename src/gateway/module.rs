@@ -16,7 +16,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::latest::insert;
-use super::negotiate;
+use crate::core::accept;
 use crate::core::sse::Coding;
 
 /// What is served: `client/pollcast.js` without comments and with short names.
@@ -55,7 +55,7 @@ impl Module {
     /// Answers a request for which [`Module::answers`] holds.
     pub(super) async fn answer(&self, session: &mut Session) -> Result<()> {
         let request = session.req_header();
-        let coding = negotiate::coding(&request.headers);
+        let coding = accept::coding(&request.headers);
         let (body, tag) = match coding {
             Coding::Identity => &self.plain,
             Coding::Gzip => &self.gzip,
