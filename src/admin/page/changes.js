@@ -82,7 +82,7 @@ function one(event, before) {
 const isFirst = (id) => id.endsWith('-1');
 
 function operations({ id, omitted }, patch, before) {
-  if (!patch) return h('p', { class: 'quiet' }, isFirst(id) ? 'The first document.' : 'Sent as a whole: no patch would have been smaller.');
+  if (!patch) return h('p', { class: 'quiet' }, isFirst(id) ? 'The first document.' : 'Sent as a whole; there is no patch of it.');
   const ops = patch.data;
   if (!ops) return h('p', { class: 'quiet' }, LEFT_OUT[patch.omitted ?? omitted] ?? 'What it did is not shown.');
   const lines = ops.map((op, index) => operation(op, before(id, index)));
