@@ -44,7 +44,7 @@ const FILES: [(&str, &str, &str); 16] = [
     (
         "/pollcast.js",
         SCRIPT,
-        include_str!("../client/pollcast.js"),
+        include_str!("../client/pollcast.min.js"),
     ),
     (
         "/api/openapi.json",

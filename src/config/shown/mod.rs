@@ -32,6 +32,7 @@ const SECRET: &[&str] = &[
     "feeds[].request.query",
     "feeds[].request.body",
     "proxy[].headers",
+    "traces.otlp.headers",
 ];
 
 /// Keys that hold a URL, or a list in which texts are URLs.
@@ -41,6 +42,7 @@ const URLS: &[&str] = &[
     "upstreams.NAME.servers[].url",
     "upstreams.NAME.egress_proxy",
     "upstreams.NAME.credentials.oauth2.token_url",
+    "traces.otlp.endpoint",
 ];
 
 /// Shows a configuration without problems.

@@ -107,6 +107,7 @@ feeds:
     poll: {{ interval: 50ms }}
     document: {{ items: /rows }}
     events: {{ modes: [patch, merge, items, snapshot] }}
+    export: [{{ metric: row_changes, help: Changes., each: "/rows/*", value: /n, labels: {{ row: "0#" }} }}]
   - {{ path: "/orders/{{id}}", upstream: shop, topics: 3, poll: {{ interval: 50ms }} }}
   - {{ path: /search, upstream: group, request: {{ forward_query: [q] }}, topics: 3 }}
   - {{ path: /mine, upstream: shop, share: {{ per_credential: [authorization] }}, topics: 3 }}
