@@ -26,8 +26,8 @@ test: ## Install what the tests need, then check format, lints and docs and run 
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
-	$(CARGO) test --locked
 	$(CARGO) test --locked --features otlp --test promises traces
+	$(CARGO) test --locked
 
 build: ## Build the release binary, target/release/pollcast
 	@tests/setup build
