@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::feeds::{Key, Noise, taught};
-use super::topics::{Summary, is_private};
+use super::topics::Summary;
 use super::{Quiet, json};
 use crate::core::event::Timestamp;
 use crate::core::trail::{Outcome, Polled};
@@ -71,7 +71,7 @@ struct Poll<'a> {
 pub(super) fn text(topic: &Topic, now: Timestamp) -> String {
     let (report, glance) = (topic.report(), topic.glance());
     let (keys, noise) = taught(topic.feed(), report.lessons.clone());
-    let is_private = is_private(topic);
+    let is_private = topic.feed().is_for_some();
     let (document, document_omitted) = match is_private {
         true => (None, Some("private")),
         false => document(topic.document(DOCUMENT)),

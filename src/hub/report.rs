@@ -99,6 +99,14 @@ pub struct Lessons {
 }
 
 impl Lessons {
+    /// Without what holds names out of the documents.
+    pub(super) fn without_names(self) -> Self {
+        Self {
+            document_bytes: self.document_bytes,
+            ..Self::default()
+        }
+    }
+
     /// The line of the feed's `document` section with which there would be no noise: what is
     /// ignored already, and all that was found.
     pub fn remedy(&self, feed: &Feed) -> String {

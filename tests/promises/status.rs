@@ -273,7 +273,9 @@ fn everything() -> (Stage, Proxy, Vec<crate::support::client::Response>) {
         let private = request.target.starts_with("/mine") || request.target.starts_with("/asked");
         let own = private.then_some([token, &body].concat());
         let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Reply::json(json!({ "own": own, "rows": rows, "at": at.unwrap().as_millis() }).to_string())
+        let at = at.unwrap().as_millis();
+        let named = own.as_ref().map(|own| json!({ own: at }));
+        Reply::json(json!({ "own": own, "named": named, "rows": rows, "at": at }).to_string())
     });
     let config = EVERYTHING.replace("UPSTREAM?key=s3cret-0", &stage.url());
     let proxy = Proxy::start_with(&config, &[("KEY", "s3cret-4")]);
@@ -358,6 +360,12 @@ fn every_answer_is_as_the_description_says_and_every_path_is_in_it() {
 #[test]
 fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everywhere() {
     let (_stage, proxy, _streams) = everything();
+    for feed in ["/mine", "/asked"] {
+        let feed = format!("feed={feed:?}");
+        eventually("noise is found", || {
+            proxy.metric("pollcast_noise_places", &[&feed]) > 1.5
+        });
+    }
     let (_, status) = proxy.admin("/api/status");
     let mut bodies = vec![status];
     for path in [
@@ -385,6 +393,7 @@ fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everyw
             assert_eq!(newest["omitted"], "private", "{full}");
             assert!(newest["forms"]["patch"]["bytes"].is_u64());
             assert_eq!(newest["forms"]["patch"].get("data"), None);
+            assert_eq!((&full["keys"], &full["noise"]), (&json!([]), &json!([])));
         } else {
             assert_eq!(full["document"]["rows"][4]["id"], 4, "{full}");
             assert!(

@@ -73,8 +73,13 @@ impl Topic {
     }
 
     /// Takes in what the documents taught so far. Returns the noise that was never told before in
-    /// this process.
+    /// this process. What documents of some clients taught is told to nobody: places are made of
+    /// the names in them.
     pub fn learnt(&self, lessons: Lessons) -> Vec<Pattern> {
+        let lessons = match self.feed().is_for_some() {
+            true => lessons.without_names(),
+            false => lessons,
+        };
         let new = self.common.first(&lessons.noise);
         self.lock().lessons = lessons;
         new
