@@ -18,7 +18,7 @@ fn main() -> ExitCode {
                 cause = error.source();
             }
             eprintln!();
-            ExitCode::FAILURE
+            error.status()
         }
     }
 }

@@ -107,10 +107,28 @@ pub enum CliError {
     Output(#[source] std::io::Error),
 }
 
+impl CliError {
+    /// What the process ends with: 2 where the arguments are wrong, as for what clap refuses, else 1.
+    #[must_use]
+    pub fn status(&self) -> ExitCode {
+        let is_misuse = match self {
+            Self::Arguments(_) => true,
+            Self::Tail(error) => error.is_misuse(),
+            Self::Record(error) => error.is_misuse(),
+            _ => false,
+        };
+        if is_misuse {
+            ExitCode::from(2)
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Does what the process's arguments say.
 ///
 /// # Errors
-/// [`CliError`]; mistakes in the arguments themselves end the process with status 2.
+/// [`CliError`]; what clap refuses ends the process with status 2.
 pub fn run() -> Result<ExitCode, CliError> {
     match Arguments::parse().job {
         Job::Run(arguments) => run::run(&arguments),

@@ -172,7 +172,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
     const response = await fetch(url, { method, headers: asked, body, credentials, signal, cache: 'no-store' });
     const { status } = response;
     const said = (name) => response.headers.get(name);
-    const reason = `HTTP ${status}`;
+    const reason = status === 200 ? 'no event stream' : `HTTP ${status}`;
     if (/204|4(?!08|29)../.test(status)) return on.end(reason);
     if (status !== 200 || !/^text\/event-stream\b/i.test(said('content-type'))) {
       return on.fail(reason, said('retry-after') * 1e3 || 0);

@@ -84,6 +84,13 @@ pub enum RecordError {
     Exists(PathBuf),
 }
 
+impl RecordError {
+    /// Whether the arguments are wrong.
+    pub fn is_misuse(&self) -> bool {
+        matches!(self, Self::Subscribe(error) if error.is_misuse())
+    }
+}
+
 pub fn record(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

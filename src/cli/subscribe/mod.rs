@@ -68,6 +68,13 @@ pub enum SubscribeError {
     NoStream(String),
 }
 
+impl SubscribeError {
+    /// Whether the arguments are wrong.
+    pub fn is_misuse(&self) -> bool {
+        matches!(self, Self::Arguments(_) | Self::Certificate { .. })
+    }
+}
+
 /// What there is to tell.
 #[derive(Debug)]
 pub enum Happening {

@@ -59,6 +59,18 @@ pub enum TailError {
     Output(#[source] std::io::Error),
 }
 
+impl TailError {
+    /// Whether the arguments are wrong.
+    pub fn is_misuse(&self) -> bool {
+        match self {
+            Self::Subscribe(error) => error.is_misuse(),
+            Self::Judge(error) => matches!(error, JudgeError::Filter(_)),
+            Self::Items(_) => true,
+            Self::Runtime(_) | Self::Output(_) => false,
+        }
+    }
+}
+
 /// Why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

@@ -27,7 +27,7 @@ pub struct Judge {
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
     /// The text is no filter.
-    #[error("--until is no jq filter: {0}")]
+    #[error("--until is no jq filter")]
     Filter(#[from] FilterError),
     /// No thread to run it on.
     #[error("cannot run --until")]
