@@ -226,35 +226,53 @@ impl Server {
             () = leave() => {}
             _ = listeners.join_next() => return Err(StartError::Listener),
         }
-        let drain = config.server.drain;
-        let open = admission.open();
-        info!(open, ?drain, "leaving");
-        let deadline = Instant::now() + drain;
+        let deadline = Instant::now() + config.server.drain;
+        info!(open = admission.open(), drain = ?config.server.drain, "leaving");
         // Listeners stay open, so that newcomers are told when to come back.
         draining.send_replace(true);
         hub.drain();
-        let finished = async {
-            admission.finished().await;
-            // What was written to an HTTP/2 stream is sent by its connection's own task.
-            unfinished.close();
-            unfinished.wait().await;
-        };
-        tokio::select! {
-            () = finished => {}
-            () = sleep_until(deadline) => warn!(open = admission.open(), "drain time is over"),
-            () = leave() => {
-                warn!(open = admission.open(), "told twice to leave");
-                return Ok(());
-            }
-        }
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let finished = tokio::task::spawn_blocking(move || tracer.finish(patience));
-        // What cannot be sent by then is not.
-        tokio::select! {
-            _ = timeout_at(deadline, finished) => {}
-            () = leave() => warn!("told twice to leave"),
+        if finished(&admission, &unfinished, deadline, &mut leave).await {
+            flush(tracer, deadline, &mut leave).await;
         }
         Ok(())
+    }
+}
+
+/// Waits for all that is open to be finished, until the deadline. False if told to leave meanwhile.
+async fn finished<F: Future<Output = ()>>(
+    admission: &Admission,
+    unfinished: &TaskTracker,
+    deadline: Instant,
+    leave: &mut impl FnMut() -> F,
+) -> bool {
+    let finished = async {
+        admission.finished().await;
+        // What was written to an HTTP/2 stream is sent by its connection's own task.
+        unfinished.close();
+        unfinished.wait().await;
+    };
+    tokio::select! {
+        () = finished => {}
+        () = sleep_until(deadline) => warn!(open = admission.open(), "drain time is over"),
+        () = leave() => {
+            warn!(open = admission.open(), "told twice to leave");
+            return false;
+        }
+    }
+    true
+}
+
+/// Sends the spans that are left; what cannot be sent by the deadline is not.
+async fn flush<F: Future<Output = ()>>(
+    tracer: Tracer,
+    deadline: Instant,
+    leave: &mut impl FnMut() -> F,
+) {
+    let patience = deadline.saturating_duration_since(Instant::now());
+    let finished = tokio::task::spawn_blocking(move || tracer.finish(patience));
+    tokio::select! {
+        _ = timeout_at(deadline, finished) => {}
+        () = leave() => warn!("told twice to leave"),
     }
 }
 

@@ -13,7 +13,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::task::block_in_place;
 
-use super::Refusal;
+use super::asked::Refusal;
 use super::assets::Asset;
 use crate::core::sse::{Coding, gzip};
 

@@ -22,7 +22,7 @@ pub(super) struct Asset {
 #[derive(Debug)]
 pub(super) struct Assets(Vec<Asset>);
 
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 17] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/status.css", CSS, include_str!("page/status.css")),
     ("/status.js", SCRIPT, include_str!("page/status.js")),
@@ -35,6 +35,7 @@ const FILES: [(&str, &str, &str); 16] = [
     ("/dom.js", SCRIPT, include_str!("page/dom.js")),
     ("/format.js", SCRIPT, include_str!("page/format.js")),
     ("/overview.js", SCRIPT, include_str!("page/overview.js")),
+    ("/parts.js", SCRIPT, include_str!("page/parts.js")),
     ("/patches.js", SCRIPT, include_str!("page/patches.js")),
     ("/topic.js", SCRIPT, include_str!("page/topic.js")),
     ("/topics.js", SCRIPT, include_str!("page/topics.js")),

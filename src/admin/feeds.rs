@@ -1,4 +1,4 @@
-//! What is known of each feed, as JSON.
+//! `/api/feeds`: what is known of each feed and its latest topics, at one moment.
 //!
 //! Promises that the names of fields stay, that a field without a value is `null`, and that nothing
 //! is shown that polls are sent with.
@@ -8,16 +8,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::parts::{Key, Noise, Plan, Subscribers, state, taught, time};
 use crate::config;
-use crate::core::diff::InferredKey;
-use crate::core::event::{Mode, Timestamp};
+use crate::core::event::Timestamp;
 use crate::core::health::Health;
-use crate::core::noise::Finding;
-use crate::core::schedule::Next;
-use crate::hub::{Audience, Hub, Lessons, Report, Topic};
-
-/// The state of a feed that is not polled, which is no trouble.
-const PAUSED: &str = "paused";
+use crate::hub::{Hub, Report, Topic};
 
 /// Topics that are listed of a feed with parameters: those that were made last.
 const MOST_LISTED: usize = 100;
@@ -76,36 +71,6 @@ struct OneOfMany<'t> {
     plan: Plan,
 }
 
-/// When it is polled next.
-#[derive(Default, Serialize)]
-pub(super) struct Plan {
-    next_poll: Option<String>,
-    interval_ms: Option<u64>,
-    why: Option<&'static str>,
-    why_text: Option<String>,
-}
-
-impl Plan {
-    /// Then, for different reasons.
-    pub(super) fn at(next: Option<Timestamp>) -> Self {
-        Self {
-            next_poll: next.map(|at| at.to_string()),
-            ..Self::default()
-        }
-    }
-}
-
-impl From<Option<Next>> for Plan {
-    fn from(next: Option<Next>) -> Self {
-        Self {
-            next_poll: next.map(|next| next.at.to_string()),
-            interval_ms: next.map(|next| next.interval),
-            why: next.map(|next| next.why.word()),
-            why_text: next.map(|next| next.sentence()),
-        }
-    }
-}
-
 /// Milliseconds since the last poll that succeeded.
 fn age(health: &Health, now: Timestamp) -> Option<u64> {
     health.last_success().map(|at| now.0.saturating_sub(at.0))
@@ -139,7 +104,7 @@ impl<'t> OneOfMany<'t> {
             made: topic.identity().made().to_string(),
             state: state(&report),
             since: report.health.since().to_string(),
-            last_success: report.health.last_success().map(|at| at.to_string()),
+            last_success: time(report.health.last_success()),
             age_ms: age(&report.health, now),
             reason: report.health.reason().map(str::to_owned),
             subscribers: report.audience.listening(),
@@ -148,13 +113,6 @@ impl<'t> OneOfMany<'t> {
             events: report.events,
             plan: report.next.into(),
         }
-    }
-}
-
-pub(super) fn state(report: &Report) -> &'static str {
-    match report.is_paused {
-        true => PAUSED,
-        false => report.health.state().name(),
     }
 }
 
@@ -175,68 +133,6 @@ struct Feed<'t> {
     noise: Vec<Noise>,
     #[serde(flatten)]
     plan: Plan,
-}
-
-#[derive(Serialize)]
-pub(super) struct Subscribers {
-    total: usize,
-    patch: usize,
-    merge: usize,
-    items: usize,
-    snapshot: usize,
-}
-
-impl Subscribers {
-    /// How many they are.
-    pub(super) fn total(&self) -> usize {
-        self.total
-    }
-
-    /// Those of all these audiences together.
-    pub(super) fn of<'a>(audiences: impl Iterator<Item = &'a Audience> + Clone) -> Self {
-        let listening = |mode| {
-            let audiences = audiences.clone();
-            audiences.map(|it| it.in_mode(mode).listening).sum()
-        };
-        Self {
-            total: audiences.clone().map(Audience::listening).sum(),
-            patch: listening(Mode::Patch),
-            merge: listening(Mode::Merge),
-            items: listening(Mode::Items),
-            snapshot: listening(Mode::Snapshot),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct Key {
-    place: String,
-    key: Vec<String>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Noise {
-    place: String,
-    ignore: String,
-    bytes: u64,
-}
-
-/// What documents taught, for people.
-pub(super) fn taught(feed: &config::Feed, lessons: Lessons) -> (Vec<Key>, Vec<Noise>) {
-    let remedy = lessons.remedy(feed);
-    let key = |found: InferredKey| Key {
-        place: found.place,
-        key: found.key,
-    };
-    let noise = |finding: Finding| Noise {
-        place: finding.place.to_string(),
-        ignore: remedy.clone(),
-        bytes: finding.bytes,
-    };
-    (
-        lessons.keys.into_iter().map(key).collect(),
-        lessons.noise.into_iter().map(noise).collect(),
-    )
 }
 
 impl<'t> Feed<'t> {
@@ -260,7 +156,7 @@ impl<'t> Feed<'t> {
             upstream: &feed.upstream.name,
             state,
             since: health.since().to_string(),
-            last_success: health.last_success().map(|at| at.to_string()),
+            last_success: time(health.last_success()),
             age_ms: age(&health, now),
             reason: health.reason().map(str::to_owned),
             subscribers: Subscribers::of([audience].iter()),

@@ -6,17 +6,21 @@
 //!
 //! | room | what it owns |
 //! |---|---|
+//! | `asked` | what a request asks for |
 //! | `answer`, `stream` | how whole answers are sent, and those that go on |
 //! | `live` | documents that somebody watches: made anew, diffed, kept for a while |
 //! | `view` | where everything is looked up |
 //! | `status`, `topics`, `topic`, `feeds`, `upstreams` | what is said of each, as JSON |
+//! | `parts` | what several of these say alike |
 //! | `poke` | polls on request |
 //! | `assets` | the page's files |
 
 mod answer;
+mod asked;
 mod assets;
 mod feeds;
 mod live;
+mod parts;
 mod poke;
 mod status;
 mod stream;
@@ -30,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::RequestHeader;
@@ -43,15 +47,13 @@ use tracing::debug;
 
 use crate::clock::Clock;
 use crate::core::accept;
-use crate::core::event::Timestamp;
-use crate::core::id::TopicId;
-use crate::core::quiet::{self, Facts};
-use crate::hub::{Hub, Report};
+use crate::hub::Hub;
 use crate::listen::Connection;
 use crate::metrics::Registry;
 use crate::peers::Peers;
 use crate::upstream::{self, Gates};
 use answer::{Answer, PATIENCE};
+use asked::GONE;
 use assets::Assets;
 use live::{Gallery, Subject, Unwatched};
 use view::View;
@@ -141,7 +143,7 @@ impl Admin {
         }
         let subject = match path {
             "/api/status" => Ok(Subject::Status),
-            "/api/topic" => topic_asked_for(request).map(Subject::Topic),
+            "/api/topic" => asked::topic(request).map(Subject::Topic),
             _ => return Reply::Whole(self.answer(request)),
         };
         match subject {
@@ -189,7 +191,7 @@ impl Admin {
             Reply::Live(subject) => subject,
         };
         let _token = self.unfinished.token();
-        let last_id = last_id(session.req_header());
+        let last_id = asked::last_id(session.req_header());
         let watcher = match self.gallery.watch(subject, last_id.as_deref()) {
             Ok(watcher) => watcher,
             Err(unwatched) => return refusal(unwatched, last_id.is_some()).send(session).await,
@@ -219,7 +221,7 @@ impl HttpServerApp for Admin {
         }
         let connection = Connection::of(session.digest());
         let _request = connection.map(|connection| connection.request());
-        let stays = stays(session.req_header()) && !*shutdown.borrow();
+        let stays = asked::stays(session.req_header()) && !*shutdown.borrow();
         session.set_keepalive(stays.then_some(KEEPALIVE));
         session.set_read_timeout(Some(BODY));
         session.set_total_drain_timeout(Some(BODY));
@@ -243,64 +245,6 @@ fn json(value: &impl Serialize) -> String {
     text
 }
 
-fn time(at: Option<Timestamp>) -> Option<String> {
-    at.map(|at| at.to_string())
-}
-
-/// Why nothing was sent lately.
-#[derive(Serialize)]
-struct Quiet {
-    reason: &'static str,
-    text: String,
-}
-
-impl Quiet {
-    fn of(report: &Report, now: Timestamp) -> Option<Self> {
-        let facts = Facts {
-            health: &report.health,
-            is_warm: !report.is_paused,
-            is_wanted: report.is_wanted,
-            changed: report.changed,
-            next: report.next,
-        };
-        let quiet = quiet::quiet(&facts, now)?;
-        Some(Self {
-            reason: quiet.reason.word(),
-            text: quiet.text,
-        })
-    }
-}
-
-/// The first parameter of this name.
-fn query(request: &RequestHeader, name: &str) -> Option<String> {
-    let query = request.uri.query().unwrap_or_default();
-    url::form_urlencoded::parse(query.as_bytes())
-        .find(|(each, _)| each == name)
-        .map(|(_, value)| value.into_owned())
-}
-
-/// Why a request cannot be answered.
-type Refusal = (StatusCode, &'static str);
-const GONE: Refusal = (
-    StatusCode::NOT_FOUND,
-    "no topic has this id; one that nobody asks for is dropped after a while",
-);
-
-fn topic_asked_for(request: &RequestHeader) -> Result<TopicId, Refusal> {
-    let unnamed = "name the topic: ?id= with an id of /api/topics or /api/status";
-    let id = query(request, "id").ok_or((StatusCode::BAD_REQUEST, unnamed))?;
-    TopicId::parse(&id).ok_or(GONE)
-}
-
-/// The position to resume from; the header wins, as EventSource keeps its first URL for ever.
-fn last_id(request: &RequestHeader) -> Option<Vec<u8>> {
-    let header = request.headers.get("last-event-id");
-    let header = header.map(|id| id.as_bytes().to_vec());
-    header
-        .or_else(|| query(request, "last_event_id").map(String::into_bytes))
-        .filter(|id| !id.is_empty())
-}
-
 /// Whoever comes back to what is over stops coming by 204 (WHATWG HTML section 9.2.3).
 fn refusal(unwatched: Unwatched, comes_back: bool) -> Answer {
     match unwatched {
@@ -311,17 +255,5 @@ fn refusal(unwatched: Unwatched, comes_back: bool) -> Answer {
         .with(header::RETRY_AFTER, HeaderValue::from_static("10")),
         Unwatched::Gone if comes_back => Answer::empty(StatusCode::NO_CONTENT),
         Unwatched::Gone => GONE.into(),
-    }
-}
-
-/// Whether the client means to ask again on this connection (RFC 9112 section 9.3); Pingora's
-/// small server assumes so.
-fn stays(request: &RequestHeader) -> bool {
-    let options = request.headers.get(header::CONNECTION);
-    let option =
-        |name: &[u8]| options.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(name));
-    match request.version {
-        Version::HTTP_11 => !option(b"close"),
-        _ => option(b"keep-alive"),
     }
 }

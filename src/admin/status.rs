@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::feeds::{Key, Noise, Plan, Subscribers, state, taught};
+use super::json;
+use super::parts::{Key, Noise, PAUSED, Plan, Quiet, Subscribers, state, taught, time};
 use super::upstreams::{self, Upstream};
 use super::view::View;
-use super::{Quiet, json, time};
 use crate::core::event::Timestamp;
 use crate::core::quiet::Reason;
 use crate::hub::{Common, Report, Topic};
@@ -134,7 +134,7 @@ impl<'a> Feed<'a> {
             path: &feed.path,
             upstream: &feed.upstream.name,
             parameters: feed.parameters.is_some(),
-            state: worst.map_or("paused", state),
+            state: worst.map_or(PAUSED, state),
             since: worst.map(|report| report.health.since().to_string()),
             last_success: time(
                 reports

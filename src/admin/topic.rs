@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::feeds::{Key, Noise, taught};
+use super::json;
+use super::parts::{Key, Noise, Quiet, taught};
 use super::topics::Summary;
-use super::{Quiet, json};
 use crate::core::event::Timestamp;
 use crate::core::trail::{Outcome, Polled};
 use crate::hub::{Recent, Topic};

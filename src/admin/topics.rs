@@ -8,8 +8,9 @@ use pingora::http::RequestHeader;
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::feeds::{Plan, state};
-use super::{Refusal, json, query, time};
+use super::asked::{Refusal, query};
+use super::json;
+use super::parts::{Plan, state, time};
 use crate::core::id::TopicId;
 use crate::hub::{Hub, Report, Topic};
 

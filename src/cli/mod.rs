@@ -3,6 +3,7 @@
 //! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
 
+mod beside;
 mod check;
 mod demo;
 mod diff;

@@ -57,19 +57,7 @@ fn select(section: &Section<'_>) -> (Pointer, Option<Path>) {
         let pointer = parsed(&node, &scalar, Pointer::parse).unwrap_or_default();
         return (pointer, None);
     }
-    let path = Path::parse(&scalar.text)
-        .map_err(|error| {
-            let place = match scalar.foreign {
-                true => String::new(),
-                false => format!(": {error}"),
-            };
-            node.problem(
-                format!("{} is no JSONPath{place}", scalar.shown()),
-                "see RFC 9535, or write a JSON Pointer, which begins with `/`",
-            );
-        })
-        .ok();
-    (Pointer::default(), path)
+    (Pointer::default(), json_path(&node, &scalar))
 }
 
 /// `csv`, or a mapping with a format's options.
@@ -221,6 +209,22 @@ fn items(section: &Section<'_>, events: &Events) -> Pointer {
         );
     }
     pointer(&node, Pointer::parse).unwrap_or_default()
+}
+
+/// The JSONPath that this text, which begins with `$`, is meant to be.
+pub(super) fn json_path(node: &Node<'_>, scalar: &Scalar) -> Option<Path> {
+    let path = Path::parse(&scalar.text);
+    path.map_err(|error| {
+        let place = match scalar.foreign {
+            true => String::new(),
+            false => format!(": {error}"),
+        };
+        node.problem(
+            format!("{} is no JSONPath{place}", scalar.shown()),
+            "see RFC 9535, or write a JSON Pointer, which begins with `/`",
+        );
+    })
+    .ok()
 }
 
 /// Reads a pointer, and keeps a text that came from outside the file out of the message.

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::document::pointer;
+use super::document::{json_path, pointer};
 use super::keys::{EXPORT, POLL};
 use super::section::Section;
 use super::sheet::Node;
 use super::{Idle, Parameters, Poll};
 use crate::core::export::{Label, MAX_LABEL, Places, Rule, Source, SourceError};
-use crate::core::json::{Path, Pattern, Pointer, PointerError};
+use crate::core::json::{Pattern, Pointer, PointerError};
 
 /// How many series one entry may make, unless it says otherwise.
 const SERIES: usize = 1000;
@@ -164,20 +164,8 @@ fn each(section: &Section<'_>) -> (Places, Option<usize>) {
         return document();
     }
     if scalar.text.starts_with('$') {
-        return match Path::parse(&scalar.text) {
-            Ok(path) => (Places::Path(path), None),
-            Err(error) => {
-                let place = match scalar.foreign {
-                    true => String::new(),
-                    false => format!(": {error}"),
-                };
-                node.problem(
-                    format!("{} is no JSONPath{place}", scalar.shown()),
-                    "see RFC 9535, or write a JSON Pointer, which begins with `/`",
-                );
-                document()
-            }
-        };
+        let path = json_path(&node, &scalar);
+        return path.map_or_else(document, |path| (Places::Path(path), None));
     }
     let Some(pattern) = pointer(&node, Pattern::parse) else {
         return document();

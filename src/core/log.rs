@@ -174,9 +174,7 @@ impl Log {
     /// The length of the change with this sequence in the form of this mode, and its text where that
     /// is one, if it is here and has that form. Encodes nothing.
     pub fn form(&self, mode: Mode, sequence: u64) -> Option<(usize, Option<Bytes>)> {
-        let index = sequence.checked_sub(self.oldest())?;
-        let entry = self.entries.get(usize::try_from(index).ok()?)?;
-        let form = entry.form(mode)?;
+        let form = self.entry(sequence)?.form(mode)?;
         Some((form.size(), form.text()))
     }
 

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_less_than_a_kibibyte_and_shares_what_polls_fail_of() {
+    fn it_takes_as_much_as_it_says_and_shares_what_polls_fail_of() {
         let mut trail = Trail::default();
         for n in 0..50 {
             trail.polled(failed(n, if n < 40 { "a" } else { "b" }));

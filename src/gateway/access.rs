@@ -21,7 +21,7 @@ use super::{Context, Gateway, spans};
 use crate::config::Feed;
 use crate::core::cursor::Opening;
 use crate::core::event::Mode;
-use crate::core::sse::{Coding, Wire};
+use crate::core::sse::Wire;
 use crate::core::trace::Parent;
 use crate::peers::Server;
 
@@ -192,10 +192,7 @@ impl Stay {
             path = &*self.path,
             protocol = protocol(version),
             mode = mode.name(),
-            encoding = match wire.coding {
-                Coding::Identity => "identity",
-                Coding::Gzip => "gzip",
-            },
+            encoding = wire.coding.name(),
             resumed = matches!(opening, Opening::Resumed | Opening::Condensed),
             reset = match opening {
                 Opening::Reset(reason) => Some(reason.name()),

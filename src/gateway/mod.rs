@@ -6,8 +6,10 @@
 
 mod access;
 mod admission;
+mod answers;
 mod asked;
 mod client;
+mod context;
 mod cors;
 mod detach;
 mod forward;
@@ -27,7 +29,7 @@ mod writer;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Version, header};
@@ -36,12 +38,11 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{error, warn};
 
-use access::Outcome;
 pub use admission::Admission;
 use client::{Client, Trusted};
+use context::Context;
 pub use metrics::Metrics;
 use module::Module;
 use routes::{Destination, Routes};
@@ -50,20 +51,13 @@ use writer::Writers;
 
 use crate::clock::Clock;
 use crate::config::{Access, Config};
-use crate::core::trace::Parent;
 use crate::hub::{Hub, Place};
-use crate::listen::{Connection, KEEPALIVE, Request};
-use crate::peers::{Peers, Server};
-use crate::traces::{Span, Tracer};
+use crate::listen::Connection;
+use crate::peers::Peers;
+use crate::traces::Tracer;
 
-/// How long a client may take to read a small answer of our own.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to read one piece of a passed-through body.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// The longest head of a request, in bytes; Pingora reads up to a MiB of HTTP/1.1 (RFC 6585 section
-/// 5 has the answer).
-const MAX_HEAD: usize = 64 << 10;
 
 /// The proxy: one for all public listeners.
 pub struct Gateway {
@@ -79,26 +73,6 @@ pub struct Gateway {
     clock: Clock,
     access: Access,
     tracer: Tracer,
-}
-
-/// One request's way through the gateway.
-pub struct Context {
-    /// Where it is passed through to, once that is known.
-    destination: Option<Destination>,
-    /// The servers that were asked, the last of them in use.
-    asked: Vec<Server>,
-    /// When its head was there.
-    began: Instant,
-    /// The trace it belongs to.
-    trace: Option<Parent>,
-    /// What traces are told of it.
-    span: Span,
-    /// What became of it, if it is not passed through.
-    outcome: Outcome,
-    /// Keeps the connection from being closed as one on which nothing is asked.
-    request: Option<Request>,
-    /// Keeps the process from leaving before the request is done.
-    _in_flight: TaskTrackerToken,
 }
 
 impl Gateway {
@@ -158,16 +132,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context {
-            destination: None,
-            asked: Vec::new(),
-            began: Instant::now(),
-            trace: None,
-            span: Span::default(),
-            outcome: Outcome::default(),
-            request: None,
-            _in_flight: self.admission.token(),
-        }
+        Context::new(self.admission.token())
     }
 
     /// No modules: Pingora's compression does not flush and would hold events back.
@@ -181,40 +146,8 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
         }
-        session.set_write_timeout(Some(ANSWER_TIMEOUT));
-        if session.get_keepalive() == Some(0) {
-            session.set_keepalive(Some(KEEPALIVE.as_secs()));
-        }
-        if head_bytes(session.req_header()) > MAX_HEAD {
-            session.set_keepalive(None);
-            let detail = "the request's head is longer than 64 KiB";
-            problem::answer(session, 431, detail, &[]).await?;
-            return Ok(true);
-        }
         let place = self.hub.at(session.req_header().uri.path());
-        if let Some(place) = &place {
-            let request = session.req_header();
-            if negotiate::is_subscription(place.feed(), request) {
-                self.subscribe(place, session, ctx).await?;
-                return Ok(true);
-            }
-            if let Some(answer) = cors::preflight(place.feed(), request) {
-                session
-                    .write_response_header(Box::new(answer?), true)
-                    .await?;
-                return Ok(true);
-            }
-            if latest::answers(place.feed(), session)
-                && let Ok(particulars) = asked::particulars(place, session.req_header())
-            {
-                ctx.outcome = Outcome::FromMemory(Arc::clone(place.feed()));
-                self.latest(place, &particulars, session).await?;
-                return Ok(true);
-            }
-        } else if let Some(module) = &self.module
-            && module.answers(session.req_header())
-        {
-            module.answer(session).await?;
+        if self.answered(place.as_ref(), session, ctx).await? {
             return Ok(true);
         }
         let path = session.req_header().uri.path();
@@ -387,12 +320,4 @@ impl ProxyHttp for Gateway {
         }
         self.report(session, failure, ctx);
     }
-}
-
-/// How long a request's head is as HTTP/1.1 writes it.
-fn head_bytes(request: &RequestHeader) -> usize {
-    let headers = request.headers.iter();
-    let fields = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    let line = request.raw_path().len() + " HTTP/1.1\r\n\r\n".len();
-    request.method.as_str().len() + line + fields.sum::<usize>()
 }

@@ -60,8 +60,15 @@ pub(super) struct Answered {
     pub(super) outcome: Result<Answer, PollError>,
 }
 
-/// The outcome's label, and the change if there is one.
-pub(super) type Found = (&'static str, Option<Change>);
+/// What an answer that can be read says.
+pub(super) enum Found {
+    /// Another document.
+    Changed(Change),
+    /// The same document.
+    Unchanged,
+    /// That it is the same one.
+    NotModified,
+}
 
 /// Why a poll changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +79,17 @@ pub(super) enum Failure {
     Unreadable(#[from] Unreadable),
     #[error(transparent)]
     Rejected(#[from] Rejected),
+}
+
+impl Found {
+    /// A short word for a metric's label; one of a fixed few.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Found::Changed(_) => "changed",
+            Found::Unchanged => "unchanged",
+            Found::NotModified => "not_modified",
+        }
+    }
 }
 
 impl Failure {
@@ -234,7 +252,7 @@ impl Inquiry {
     ) -> Result<Found, Failure> {
         let Answer::Body { body, validators } = outcome? else {
             self.document.not_modified();
-            return Ok(("not_modified", None));
+            return Ok(Found::NotModified);
         };
         metrics.received(body.len());
         let started = Instant::now();
@@ -253,7 +271,7 @@ impl Inquiry {
         let Some(body) = self.reading.read(body).await? else {
             self.document.not_modified();
             self.validators = validators;
-            return Ok(("unchanged", None));
+            return Ok(Found::Unchanged);
         };
         self.document.want(wanted);
         let held = self.document.body_len();
@@ -265,13 +283,13 @@ impl Inquiry {
         }
         self.validators = validators;
         Ok(match observation {
-            Observation::Unchanged => ("unchanged", None),
+            Observation::Unchanged => Found::Unchanged,
             Observation::Changed(change) => {
                 if held > 0 {
                     metrics.fell_back(wanted, &change);
                 }
                 self.document_bytes = change.snapshot.len();
-                ("changed", Some(change))
+                Found::Changed(change)
             }
         })
     }

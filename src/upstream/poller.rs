@@ -1,13 +1,17 @@
 //! The task that polls for one topic.
+//!
+//! Owns when it asks: who listens, what the schedule says, whose turn it is. What becomes of an
+//! answer is `outcome`'s.
+
+mod outcome;
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
 
 use super::gate::{Entrance, Gate, Pass, Refused, Seat, Turn};
-use super::inquiry::{Failure, Inquiry};
+use super::inquiry::Inquiry;
 use super::interest::Interest;
 use super::metrics::PollMetrics;
 use super::poll::Client;
@@ -15,10 +19,8 @@ use super::transform::Workers;
 use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::{Feed, Idle};
-use crate::core::event::{Modes, State, Timestamp};
-use crate::core::health::Denial;
-use crate::core::schedule::{Cadence, Hints, Hold, Member, Next, Polled, Schedule, Why, poked};
-use crate::core::trail::{self, Outcome};
+use crate::core::event::Modes;
+use crate::core::schedule::{Cadence, Member, Next, Schedule, Why, poked};
 use crate::hub::{Audience, Topic};
 
 /// Polls one topic for as long as somebody listens.
@@ -173,142 +175,6 @@ impl Poller {
         self.is_cold && self.audience.borrow().listening() > 0
     }
 
-    /// Polls once and puts the outcome in place.
-    async fn poll(&mut self, pass: Pass) -> Next {
-        let started = self.clock.now();
-        let feed = Arc::clone(self.feed());
-        let is_conditional = self.schedule.trusts_validators(started);
-        let answered = self
-            .inquiry
-            .ask(&feed, pass, is_conditional, &self.metrics)
-            .await;
-        let (at, is_whole) = (answered.at, answered.is_whole());
-        if is_whole {
-            self.schedule.was_whole(started);
-        }
-        let hints = answered.hints;
-        let body_bytes = answered.body_bytes();
-        if self.audience.has_changed().unwrap_or(false) {
-            self.note_audience();
-        }
-        let wanted = self.interest.modes(Instant::now());
-        let outcome = self
-            .inquiry
-            .read(answered.outcome, wanted, &self.metrics)
-            .await;
-        let label = match &outcome {
-            Ok((label, _)) => *label,
-            Err(failure) => failure.label(),
-        };
-        self.metrics.polled(label);
-        let change = match outcome {
-            Ok((_, change)) => change,
-            Err(failure) => {
-                self.remember(started, body_bytes, failed(label, &failure));
-                return self.failed(&failure, hints, self.clock.now());
-            }
-        };
-        if self.topic.succeeded(at) {
-            self.log_state();
-        }
-        let changed = change.is_some();
-        self.learn(changed);
-        let mut outcome = match label {
-            "not_modified" => Outcome::NotModified,
-            _ => Outcome::Unchanged,
-        };
-        if let Some(change) = change {
-            self.metrics.changed(&change);
-            let id = self.backplane.publish(&self.topic, change).await;
-            outcome = Outcome::Changed(id.sequence);
-        }
-        self.remember(started, body_bytes, outcome);
-        self.topic.served(is_whole);
-        // Only what shares a budget has to ask for its part of it.
-        let seat = self
-            .seat
-            .as_ref()
-            .filter(|_| feed.poll.cadence == Cadence::Fresh);
-        self.schedule.answered(&Polled {
-            started,
-            ended: self.clock.now(),
-            changed,
-            hints,
-            share: seat.map_or(1, Seat::interval),
-        })
-    }
-
-    /// Keeps for those who look from outside how the poll that began then came out.
-    fn remember(&self, started: Timestamp, body_bytes: usize, outcome: Outcome) {
-        let took = self.clock.now().since(started);
-        self.topic.polled(trail::Polled {
-            at: started,
-            took: u32::try_from(took).unwrap_or(u32::MAX),
-            body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
-            outcome,
-        });
-    }
-
-    /// The last good document stays, and the feed's health says why.
-    fn failed(&mut self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
-        self.note_failure(failure.to_string(), failure.denial(), now);
-        let health = self.topic.health();
-        let failures = health.failures();
-        let mut next = self.schedule.failed(failures, hints, now, rand::random());
-        if next.why != Why::Backoff {
-            return next;
-        }
-        // One poll tries as soon as the circuit breaker lets it.
-        if let Some(at) = self.gate.tries_at().filter(|at| *at < next.at) {
-            next = self.schedule.next(at.max(now), Why::Held(Hold::Breaker));
-        }
-        // Whether a refusal has lasted long enough to end the feed is asked on time.
-        if let Some(at) = health.ends_at().filter(|at| *at < next.at) {
-            next = self.schedule.next(at.max(now), Why::Refusal);
-        }
-        next
-    }
-
-    /// Nobody may ask the upstream, which is no success either.
-    fn turned_away(&self, refused: Refused) -> Next {
-        let now = self.clock.now();
-        let label = refused.refusal.hold.word();
-        self.remember(now, 0, failed(label, &refused.reason));
-        self.note_failure(refused.reason, None, now);
-        let failures = self.topic.failures();
-        self.schedule
-            .refused(refused.refusal, failures, now, rand::random())
-    }
-
-    fn note_failure(&self, reason: String, denial: Option<Denial>, now: Timestamp) {
-        let changed = self.topic.failed(reason, denial, now);
-        // A first failure of a live feed is a blip; of any other it is news.
-        let health = self.topic.health();
-        if changed || (health.failures() == 1 && health.state() != State::Live) {
-            self.log_state();
-        }
-    }
-
-    /// Passes on what the documents taught. Noise is told, once, and never dropped: whether a client
-    /// needs it is not for us to know.
-    fn learn(&mut self, changed: bool) {
-        let Some((lessons, wasted)) = self.inquiry.lessons(changed) else {
-            return;
-        };
-        self.metrics.noise(lessons.noise.len(), wasted);
-        let feed = Arc::clone(self.feed());
-        let remedy = lessons.remedy(&feed);
-        for place in self.topic.learnt(lessons) {
-            let place = place.to_string();
-            info!(
-                feed = feed.path,
-                place,
-                %remedy,
-                "changes at every poll; if no client needs it, put the remedy into `document`"
-            );
-        }
-    }
-
     /// Sleeps until the next poll, minding who listens, who pokes, how long the upstream has
     /// been silent, and whether it came back.
     async fn wait_until(&mut self, mut next: Next) {
@@ -375,27 +241,6 @@ impl Poller {
         self.interest.note(audience, Instant::now());
     }
 
-    fn log_state(&self) {
-        let feed = &self.feed().path;
-        let health = self.topic.health();
-        if self.topic.identity().is_on_demand() {
-            // Clients say which there are; a line for each would be theirs to write.
-            let state = health.state().name();
-            return debug!(feed, state, reason = health.reason(), "a topic's state");
-        }
-        match health.reason() {
-            None => info!(feed, state = health.state().name(), "feed is live"),
-            Some(reason) => warn!(
-                feed,
-                state = health.state().name(),
-                failures = health.failures(),
-                reason,
-                ended = health.ended().map(Denial::reason),
-                "poll failed"
-            ),
-        }
-    }
-
     /// What this topic wants of the upstream's budget.
     fn member(&self) -> Member {
         let poll = &self.feed().poll;
@@ -409,13 +254,6 @@ impl Poller {
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
     }
-}
-
-fn failed(word: &'static str, reason: &impl ToString) -> Outcome {
-    Outcome::Failed(Arc::new(trail::Failure {
-        word,
-        reason: reason.to_string(),
-    }))
 }
 
 /// A feed that is polled for nobody keeps its first mode ready for whoever comes back; the others

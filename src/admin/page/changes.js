@@ -84,7 +84,7 @@ const isFirst = (id) => id.endsWith('-1');
 function operations({ id, omitted }, patch, before) {
   if (!patch) return h('p', { class: 'quiet' }, isFirst(id) ? 'The first document.' : 'Sent as a whole; there is no patch of it.');
   const ops = patch.data;
-  if (!ops) return h('p', { class: 'quiet' }, LEFT_OUT[patch.omitted ?? omitted] ?? 'What it did is not shown.');
+  if (!ops) return h('p', { class: 'quiet' }, LEFT_OUT[omitted] ?? 'What it did is not shown.');
   const lines = ops.map((op, index) => operation(op, before(id, index)));
   return [
     h('ul', { class: 'ops' }, ...lines.slice(0, MOST_OPS)),

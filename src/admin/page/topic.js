@@ -3,8 +3,8 @@
 
 import { events, polls } from './changes.js';
 import { h } from './dom.js';
-import { at, count, moving, prose, several, size } from './format.js';
-import { age, badge, modes, plan } from './overview.js';
+import { at, count, moving, prose, size } from './format.js';
+import { age, badge, modes, plan } from './parts.js';
 import { marks, Memory } from './patches.js';
 import { Opened, tree } from './tree.js';
 
@@ -114,7 +114,7 @@ function facts(topic) {
     fact('Last change', moving(topic.last_change, 'ago', 'none yet')),
     fact('Subscribers', count(listening.total), ...modes(listening)),
     fact('Document', size(topic.document_bytes || null)),
-    topic.events_held != null && fact('History', several(topic.events_held, 'event'))));
+    topic.history_bytes > 0 && fact('History', size(topic.history_bytes))));
 }
 
 function findings({ noise = [], keys = [] }) {

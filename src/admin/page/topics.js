@@ -2,7 +2,7 @@
 
 import { h } from './dom.js';
 import { count, moving, prose, several, size, span } from './format.js';
-import { age, badge, cell, filterBox, plan, table } from './overview.js';
+import { age, badge, cell, filterBox, plan, table } from './parts.js';
 
 const LIMIT = 50;
 const FRESH = 3000; // milliseconds that an answer is good for

@@ -29,8 +29,7 @@ function verdict(upstreams) {
 function health(upstream) {
   const { servers } = upstream;
   const well = servers.filter((server) => server.healthy).length;
-  const [state, words] = BREAKER[(upstream.circuit_breaker ?? 'closed').replace('-', '_')]
-    ?? ['unknown', upstream.circuit_breaker];
+  const [state, words] = BREAKER[upstream.circuit_breaker] ?? ['unknown', upstream.circuit_breaker];
   if (state !== 'live') return [state, words];
   if (upstream.failures > 1) return ['stale', 'does not answer'];
   if (servers.length && well === 0) return ['down', 'no server is healthy'];

@@ -10,18 +10,13 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTE
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 
 use super::Desk;
-use crate::listen::{self, Connection, Entrance, Metrics, Rules};
-use crate::metrics::Registry;
+use crate::cli::beside;
+use crate::listen::Connection;
 
 /// Between two happenings at the desk, in milliseconds; always under two seconds.
 const PAUSE: std::ops::Range<u64> = 900..1700;
-
-/// Nobody but the proxy on the same machine connects.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The page lives on one origin and needs nothing else.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'self'");
@@ -41,37 +36,15 @@ impl Legacy {
     /// # Errors
     /// If there is no thread or no runtime to be had.
     pub fn start(listener: TcpListener) -> std::io::Result<()> {
-        let entrance = Entrance::at(listener)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let desk = Desk::new(SystemTime::now(), &mut rand::rng());
+        let desk = Arc::new(Mutex::new(Desk::new(SystemTime::now(), &mut rand::rng())));
         let legacy = Self {
-            desk: Arc::new(Mutex::new(desk)),
+            desk: Arc::clone(&desk),
             polls: AtomicU64::new(0),
             started: Instant::now(),
         };
-        // It lives as long as the process does.
-        let leaving = watch::Sender::new(false);
-        let rules = Rules {
-            quiet_for: PATIENCE,
-            header_timeout: PATIENCE,
-            rate: None,
-            metrics: Metrics::new(&Registry::default()),
-            leaving: leaving.subscribe(),
-            unfinished: TaskTracker::new(),
-        };
-        std::thread::Builder::new()
-            .name("legacy-api".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let desk = Arc::clone(&legacy.desk);
-                    let served = listen::serve(entrance, Arc::new(legacy), rules);
-                    let _ = tokio::join!(served, keep_busy(&desk));
-                    drop(leaving);
-                });
-            })?;
-        Ok(())
+        beside::serve("legacy-api", listener, legacy, async move {
+            keep_busy(&desk).await;
+        })
     }
 
     fn answer(&self, path: &str) -> (StatusCode, &'static str, Vec<u8>) {

@@ -10,12 +10,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 
 use super::show::Show;
+use crate::cli::beside;
 use crate::cli::recording::Answer;
-use crate::listen::{self, Connection, Entrance, Metrics, Rules};
-use crate::metrics::Registry;
+use crate::listen::Connection;
 
 /// Between two polls of the pollcast in front: the shortest time that two answers can be apart.
 pub const INTERVAL: Duration = Duration::from_millis(20);
@@ -24,8 +23,6 @@ pub const POLL: &str = "x-pollcast-replay";
 
 /// How often it looks whether the next answer is due.
 const TICK: Duration = Duration::from_millis(5);
-/// Nobody but the proxy on the same machine connects.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// From the last answer's way out to the end of the process.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -49,36 +46,15 @@ impl Stage {
         show: Show,
         over: watch::Sender<bool>,
     ) -> std::io::Result<()> {
-        let entrance = Entrance::at(listener)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let stage = Self {
             path,
             show: Arc::new(Mutex::new(show)),
             started: Instant::now(),
         };
-        // It lives as long as the process does.
-        let leaving = watch::Sender::new(false);
-        let rules = Rules {
-            quiet_for: PATIENCE,
-            header_timeout: PATIENCE,
-            rate: None,
-            metrics: Metrics::new(&Registry::default()),
-            leaving: leaving.subscribe(),
-            unfinished: TaskTracker::new(),
-        };
         let (show, started) = (Arc::clone(&stage.show), stage.started);
-        std::thread::Builder::new()
-            .name("recorded-api".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let served = listen::serve(entrance, Arc::new(stage), rules);
-                    let _ = tokio::join!(served, go_on(&show, started, &over));
-                    drop(leaving);
-                });
-            })?;
-        Ok(())
+        beside::serve("recorded-api", listener, stage, async move {
+            go_on(&show, started, &over).await;
+        })
     }
 
     fn answer(

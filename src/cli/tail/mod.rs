@@ -4,6 +4,7 @@
 //! the connection; a pipe never gets a code for a terminal unless it is asked for.
 
 mod arguments;
+mod page;
 mod progress;
 mod rows;
 mod told;

@@ -161,3 +161,48 @@ fn urls_lose_user_and_query() {
         assert_eq!(without_user(text), shown);
     }
 }
+
+/// Whether text shows that stands at this key, alone, in a list or under a name: a URL with its user
+/// and query, and any other.
+fn is_clear(at: &str) -> bool {
+    ["hush", "http://u:hush@host/?hush"]
+        .into_iter()
+        .all(|text| {
+            let text = Value::from(text);
+            let named = Mapping::from_iter([("name".into(), text.clone())]);
+            let shapes = [text.clone(), Value::Sequence(vec![text]), named.into()];
+            let mut shown = shapes.iter().map(|value| place(value, at).to_string());
+            shown.any(|shown| shown.contains("hush"))
+        })
+}
+
+#[test]
+fn whoever_adds_a_key_says_whether_it_may_be_shown() {
+    let is_section = |at: &String| {
+        let forms = ["", "[]", ".NAME"].map(|end| format!("{at}{end}"));
+        ALL.iter().any(|keys| forms.contains(&keys.at.to_owned()))
+    };
+    let keys = ALL.iter().flat_map(|keys| {
+        let above = match keys.at {
+            "" => String::new(),
+            above => format!("{above}."),
+        };
+        keys.known.iter().map(move |key| format!("{above}{key}"))
+    });
+    let clear: Vec<_> = keys.filter(|at| !is_section(at) && is_clear(at)).collect();
+    let said: Vec<_> = include_str!("clear.txt").lines().collect();
+    for at in &clear {
+        assert!(
+            said.contains(&at.as_str()),
+            "`{at}` is shown as it is written: if a secret may stand there, name it in SECRET or URLS of \
+             src/config/shown/mod.rs, else in src/config/shown/clear.txt"
+        );
+    }
+    for at in said {
+        let is_shown = clear.iter().any(|it| it == at);
+        assert!(
+            is_shown,
+            "there is no `{at}`, or it is not shown as it is written"
+        );
+    }
+}
