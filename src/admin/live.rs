@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -136,23 +136,28 @@ impl Gallery {
         }
         let live = open.entry(subject).or_insert_with(|| {
             let live = Live::new(subject);
-            tokio::spawn(Arc::clone(self).keep(Arc::clone(&live)));
+            let watchers = live.watchers.subscribe();
+            tokio::spawn(Arc::clone(self).keep(Arc::downgrade(&live), watchers));
             live
         });
         live.watchers.send_modify(|watchers| *watchers += 1);
         Arc::clone(live)
     }
 
-    /// Makes it anew while somebody watches, until nobody has for long or it is over.
-    async fn keep(self: Arc<Self>, live: Arc<Live>) {
-        let mut watchers = live.watchers.subscribe();
+    /// Makes it anew while somebody watches, until nobody has for long, it is over, or it had to give
+    /// way to another.
+    async fn keep(self: Arc<Self>, live: Weak<Live>, mut watchers: watch::Receiver<usize>) {
         loop {
             let came = timeout(LINGER, watchers.wait_for(|watchers| *watchers > 0));
             let is_watched = came.await.is_ok();
-            if !is_watched && self.close(&live, false) {
+            let closes = |live: Arc<Live>| !is_watched && self.close(&live, false);
+            if live.upgrade().is_none_or(closes) {
                 return;
             }
             sleep(BEAT).await;
+            let Some(live) = live.upgrade() else {
+                return;
+            };
             if live.is_watched() {
                 live.renew(&self.view);
             }

@@ -197,6 +197,40 @@ fn watchers_are_bounded_and_give_their_place_back() {
 }
 
 #[test]
+fn what_was_watched_once_gives_its_memory_back_when_others_are() {
+    const TOPICS: usize = 240;
+    let unit: Vec<_> = (0..12_000).map(|n| format!("{n:08}")).collect();
+    let stage = Stage::serving(&json!(unit).to_string());
+    let proxy = Proxy::start(&format!(
+        "upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: '/of/{{id}}', upstream: legacy, poll: {{ interval: 1h, linger: 1h }} }}]\n",
+        stage.url()
+    ));
+    for n in 0..TOPICS {
+        subscribe(proxy.address(), &format!("/of/{n}")).expect("snapshot");
+    }
+    let mut ids: Vec<String> = Vec::new();
+    while ids.len() < TOPICS {
+        let after = ids.last().map(|id| format!("&after={id}"));
+        let after = after.unwrap_or_default();
+        let page = asked(&proxy, &format!("/api/topics?feed=/of/%7Bid%7D{after}"));
+        let page = page["topics"].as_array().expect("topics").iter();
+        ids.extend(page.map(|topic| topic["id"].as_str().expect("an id").to_owned()));
+    }
+    let watch = |ids: &[String]| {
+        for id in ids {
+            let target = format!("/api/topic?id={id}");
+            subscribe(proxy.admin_address(), &target).expect("snapshot");
+        }
+        proxy.resident()
+    };
+    // As many as may be watched at once, and then thrice as many.
+    let before = watch(&ids[..TOPICS / 4]);
+    let grown = watch(&ids[TOPICS / 4..]).saturating_sub(before);
+    assert!(grown < 40 << 20, "{grown}");
+}
+
+#[test]
 fn leaving_ends_watchers_properly() {
     let stage = Stage::serving("[1]");
     let mut proxy = Proxy::start(&format!(
