@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
 use mailbox::Mailbox;
+pub use client::Closed;
 pub use transport::Transport;
 
 /// One response to be written.
