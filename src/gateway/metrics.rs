@@ -150,7 +150,9 @@ impl Metrics {
     /// A request was passed through; `took` is none where the answer lasts as long as somebody
     /// likes.
     pub(super) fn forwarded(&self, to: &Destination, status: u16, took: Option<Duration>) {
-        let class = CLASSES.get(usize::from(status / 100)).unwrap_or(&CLASSES[0]);
+        let class = CLASSES
+            .get(usize::from(status / 100))
+            .unwrap_or(&CLASSES[0]);
         let (route, upstream) = (to.name(), to.upstream().name.as_str());
         self.forwarded
             .with_label_values(&[route, upstream, class])

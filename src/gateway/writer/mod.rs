@@ -39,8 +39,8 @@ use super::seats::Seat;
 use crate::clock::Clock;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
-use mailbox::Mailbox;
 pub use client::Closed;
+use mailbox::Mailbox;
 pub use transport::Transport;
 
 /// One response to be written.
