@@ -181,6 +181,7 @@ impl Server {
         let polls = upstream::Metrics::new(&registry);
         let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
         let metrics = gateway::Metrics::new(&registry);
+        metrics.begin(&config);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());
         let gateway = Gateway::new(topics, &config, metrics, door, servers, clock, spans);

@@ -121,7 +121,10 @@ fn introduction(server: &Server) -> String {
         let _ = writeln!(text, "listening on {origin}");
     }
     let admin = server.admin_address();
-    let _ = writeln!(text, "admin on http://{admin}/metrics");
+    let _ = writeln!(
+        text,
+        "admin on http://{admin}/  (the status page; metrics at /metrics)"
+    );
     // A listener behind a load balancer is the last to try by hand.
     let listeners = server.config().server.listen.iter().zip(server.origins());
     let nearest = listeners.min_by_key(|(listener, _)| listener.proxy_protocol);

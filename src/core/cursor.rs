@@ -53,6 +53,27 @@ pub enum Opening {
     Reset(ResetReason),
 }
 
+impl Opening {
+    /// Every way. Nobody begins as one who lagged.
+    pub const ALL: [Opening; 5] = [
+        Opening::Fresh,
+        Opening::Resumed,
+        Opening::Condensed,
+        Opening::Reset(ResetReason::UnknownId),
+        Opening::Reset(ResetReason::Expired),
+    ];
+
+    /// The word in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Opening::Fresh => "fresh",
+            Opening::Resumed => "resumed",
+            Opening::Condensed => "condensed",
+            Opening::Reset(reason) => reason.name(),
+        }
+    }
+}
+
 /// The state that subscribers should know, and where among the events it became so.
 #[derive(Clone, Debug)]
 pub struct Notice {

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::routes::Destination;
-use crate::config::Feed;
+use super::routes::{Destination, Routes};
+use super::seats::Full;
+use super::writer::Closed;
+use crate::config::{Config, Feed};
 use crate::core::sse::Coding;
 use crate::listen::Request;
 use crate::metrics::Registry;
@@ -15,6 +17,9 @@ use crate::metrics::Registry;
 const LIFETIMES: [f64; 12] = [
     0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0,
 ];
+
+/// The words for a status: none, then its class.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The families.
 #[derive(Clone, Debug)]
@@ -120,17 +125,34 @@ impl Metrics {
         self.answers.with_label_values(&[feed, outcome]).inc();
     }
 
+    /// What is sure to be asked about is there from the start, at 0: the first time that something
+    /// happens is a rise then, and not a series out of nowhere, which rates do not see.
+    pub fn begin(&self, config: &Config) {
+        for feed in &config.feeds {
+            let path = feed.path.as_str();
+            self.lasted.with_label_values(&[path]);
+            for closed in Closed::ALL {
+                self.closed.with_label_values(&[path, closed.reason()]);
+            }
+            for full in Full::ALL {
+                self.refused.with_label_values(&[path, full.reason()]);
+            }
+        }
+        for to in Routes::new(config.routes.clone()).destinations(&config.feeds) {
+            let (route, upstream) = (to.name(), to.upstream().name.as_str());
+            self.forwarding.with_label_values(&[route, upstream]);
+            for class in CLASSES {
+                self.forwarded.with_label_values(&[route, upstream, class]);
+            }
+        }
+    }
+
     /// A request was passed through; `took` is none where the answer lasts as long as somebody
     /// likes.
     pub(super) fn forwarded(&self, to: &Destination, status: u16, took: Option<Duration>) {
-        let class = match status {
-            100..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            500..600 => "5xx",
-            _ => "none",
-        };
+        let class = CLASSES
+            .get(usize::from(status / 100))
+            .unwrap_or(&CLASSES[0]);
         let (route, upstream) = (to.name(), to.upstream().name.as_str());
         self.forwarded
             .with_label_values(&[route, upstream, class])

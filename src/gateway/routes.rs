@@ -33,6 +33,18 @@ impl Routes {
             feed: feed.cloned(),
         })
     }
+
+    /// Wherever requests may go: each entry, and each feed's own place, which may be covered by one.
+    pub fn destinations(&self, feeds: &[Arc<Feed>]) -> impl Iterator<Item = Destination> {
+        let routes = self.routes.iter().map(|route| Destination {
+            route: Some(Arc::clone(route)),
+            feed: None,
+        });
+        let feeds = feeds
+            .iter()
+            .filter_map(|feed| self.destination(&feed.path, Some(feed)));
+        routes.chain(feeds)
+    }
 }
 
 impl Destination {

@@ -51,6 +51,9 @@ pub enum Full {
 }
 
 impl Full {
+    /// Every reason.
+    pub const ALL: [Full; 4] = [Full::Total, Full::Feed, Full::Client, Full::Topics];
+
     /// The word for metrics.
     pub fn reason(self) -> &'static str {
         match self {

@@ -89,6 +89,9 @@ impl Metrics {
     /// The metrics of one feed.
     pub fn feed(&self, path: &str) -> FeedMetrics {
         let feed = &[path];
+        for opening in Opening::ALL {
+            self.openings.with_label_values(&[path, opening.name()]);
+        }
         FeedMetrics {
             published: Mode::ALL.map(|form| self.published.with_label_values(&[path, form.name()])),
             delivery: self.deliveries.feed(path),
@@ -139,13 +142,8 @@ impl FeedMetrics {
     }
 
     pub(super) fn opened(&self, opening: Opening) {
-        let word = match opening {
-            Opening::Fresh => "fresh",
-            Opening::Resumed => "resumed",
-            Opening::Condensed => "condensed",
-            Opening::Reset(reason) => reason.name(),
-        };
-        self.openings.with_label_values(&[&self.path, word]).inc();
+        let labels = &[self.path.as_str(), opening.name()];
+        self.openings.with_label_values(labels).inc();
     }
 
     /// What its writers count.

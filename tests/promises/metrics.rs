@@ -43,6 +43,24 @@ fn gzipped(proxy: &Proxy) -> Response {
 }
 
 #[test]
+fn what_has_not_happened_yet_is_there_as_zero() {
+    let upstream = Upstream::start(|_| Reply::json("[1]"));
+    let proxy = Proxy::with_feed(&upstream.url(), "");
+    let (_, page) = proxy.admin("/metrics");
+    for series in [
+        r#"subscriptions_total{feed="/feed",opening="fresh"}"#,
+        r#"subscriptions_refused_total{feed="/feed",reason="limit_total"}"#,
+        r#"connections_closed_total{feed="/feed",reason="client_left"}"#,
+        r#"connection_duration_seconds_count{feed="/feed"}"#,
+        r#"forwarded_requests_total{route="/",status="5xx",upstream="legacy"}"#,
+        r#"forwarded_duration_seconds_count{route="/",upstream="legacy"}"#,
+    ] {
+        let line = format!("pollcast_{series} 0");
+        assert!(page.lines().any(|told| told == line), "{line}\n{page}");
+    }
+}
+
+#[test]
 fn the_table_of_metrics_says_what_there_is() {
     let mut everything = Everything::start();
     everything.use_all();

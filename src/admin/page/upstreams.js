@@ -31,7 +31,7 @@ function health(upstream) {
   const well = servers.filter((server) => server.healthy).length;
   const [state, words] = BREAKER[upstream.circuit_breaker] ?? ['unknown', upstream.circuit_breaker];
   if (state !== 'live') return [state, words];
-  if (upstream.failures > 1) return ['stale', 'does not answer'];
+  if (upstream.failures > 1) return ['stale', 'polls fail'];
   if (servers.length && well === 0) return ['down', 'no server is healthy'];
   return well < servers.length ? ['stale', `${well} of ${servers.length} servers are healthy`] : [state, words];
 }
@@ -47,7 +47,7 @@ function one(upstream) {
       fact('In flight', use(upstream.in_flight, upstream.max_in_flight)),
       fact('Waiting', count(upstream.waiting)),
       upstream.max_requests_per_second && fact('At most', `${count(upstream.max_requests_per_second)} a second`),
-      budget && fact('Budget', use(budget.polls - budget.left, budget.polls), ` each ${span(budget.period_ms)}`),
+      budget && fact('Budget', `${count(budget.polls)} each ${span(budget.period_ms)}; ${count(budget.left)} may start now`),
       quota && fact('Quota', `${count(quota.remaining)} left, renewed `, moving(quota.until, 'due')),
       upstream.paused_until && fact('Asked to wait', 'on again ', moving(upstream.paused_until, 'due')),
       upstream.failures > 0 && fact('Failures in a row', count(upstream.failures))),
@@ -62,7 +62,7 @@ function use(used, most) {
 function server({ server, address, weight, healthy, since, last_error: error }) {
   return h('li', { key: server },
     h('p', null, h('span', { class: `state ${healthy ? 'live' : 'down'}` }, icon(healthy ? 'live' : 'down'),
-      healthy ? 'healthy' : 'left out'), ' ', h('code', { dir: 'auto' }, server)),
+      healthy ? 'in use' : 'left out'), ' ', h('code', { dir: 'auto' }, server)),
     h('p', { class: 'under' }, [
       address && address !== server && !server.includes(address) && `at ${address}`,
       weight > 1 && `weight ${weight}`,

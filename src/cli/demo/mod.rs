@@ -21,7 +21,7 @@ pub struct Arguments {
     /// Where the page is to be seen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where metrics are to be seen
+    /// Where the status page and metrics are to be seen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9091")]
     admin: SocketAddr,
 }
@@ -44,7 +44,7 @@ pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
         "pollcast {} demo\n  \
          a legacy API that can only be asked:  http://{legacy}/orders\n  \
          the same, live:                       {page}/orders\n  \
-         metrics:                              http://{}/metrics\n\n\
+         status page, and /metrics:            http://{}/\n\n\
          Open {page}/ and watch. Ctrl-C ends it all.\n",
         env!("CARGO_PKG_VERSION"),
         server.admin_address()

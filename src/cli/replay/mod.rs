@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Where the feed is to be seen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where metrics are to be seen
+    /// Where the status page and metrics are to be seen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9091")]
     admin: SocketAddr,
     /// The feed's path; by default that of the recorded one, or /replay
@@ -141,7 +141,7 @@ pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
         "pollcast {} replay of {} from {}\n  \
          the recorded API, which can only be asked:  http://{legacy}{path}\n  \
          the same, live:                             {origin}{path}\n  \
-         metrics:                                    http://{}/metrics\n\n\
+         status page, and /metrics:                  http://{}/\n\n\
          pollcast tail {origin}{path}  watches it. Ctrl-C ends it all.\n",
         env!("CARGO_PKG_VERSION"),
         humantime::format_duration(length),

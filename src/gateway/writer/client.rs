@@ -57,7 +57,19 @@ pub enum Closed {
 }
 
 impl Closed {
-    const fn reason(self) -> &'static str {
+    /// Every reason.
+    pub const ALL: [Closed; 7] = [
+        Closed::Left,
+        Closed::Broken,
+        Closed::WriteTimeout,
+        Closed::Chatter,
+        Closed::Ended,
+        Closed::Drained,
+        Closed::Lifetime,
+    ];
+
+    /// The word for metrics and logs.
+    pub const fn reason(self) -> &'static str {
         match self {
             Closed::Left => "client_left",
             Closed::Broken => "connection_broken",

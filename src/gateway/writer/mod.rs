@@ -39,6 +39,7 @@ use super::seats::Seat;
 use crate::clock::Clock;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
+pub use client::Closed;
 use mailbox::Mailbox;
 pub use transport::Transport;
 
