@@ -45,6 +45,7 @@ mod slow_subscriber;
 mod status;
 mod streaming;
 mod tail;
+mod tail_connection;
 mod tls;
 mod topics;
 mod traces;

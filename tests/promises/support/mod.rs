@@ -9,9 +9,11 @@ pub mod everything;
 pub mod http2;
 pub mod proxy;
 pub mod replica;
+pub mod running;
 pub mod secure;
 pub mod socket;
 pub mod stage;
+pub mod tail;
 pub mod upstream;
 
 use std::process::{Child, ExitStatus};
