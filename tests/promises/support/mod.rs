@@ -1,6 +1,7 @@
 //! What every promise needs: an upstream that does as it is told, the real binary in front of it,
 //! and a client that reads event streams by its own understanding of the standard.
 
+pub mod access_log;
 pub mod certificate;
 pub mod client;
 pub mod contract;
