@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::json;
 use super::parts::{Key, Noise, Quiet, taught};
-use super::topics::{Summary, is_private};
+use super::topics::Summary;
 use crate::core::event::Timestamp;
 use crate::core::trail::{Outcome, Polled};
 use crate::hub::{Recent, Topic};
@@ -69,12 +69,16 @@ struct Poll<'a> {
 
 /// All of it, compact JSON.
 pub(super) fn text(topic: &Topic, now: Timestamp) -> String {
-    let (report, glance) = (topic.report(), topic.glance());
-    let (keys, noise) = taught(topic.feed(), report.lessons.clone());
-    let is_private = is_private(topic);
+    let (report, glance) = (topic.report(), topic.glance(DOCUMENT));
+    let is_private = topic.feed().is_confidential();
+    // Places are named by members of the document.
+    let (keys, noise) = match is_private {
+        true => Default::default(),
+        false => taught(topic.feed(), report.lessons.clone()),
+    };
     let (document, document_omitted) = match is_private {
         true => (None, Some("private")),
-        false => document(topic.document(DOCUMENT)),
+        false => document(glance.document),
     };
     let mut room = PATCHES;
     let events = glance.recent.into_iter();

@@ -57,16 +57,9 @@ impl Summary {
             subscribers: report.audience.listening(),
             document_bytes: report.lessons.document_bytes,
             plan: report.next.into(),
-            private: is_private(topic),
+            private: topic.feed().is_confidential(),
         }
     }
-}
-
-/// Whether its document belongs to some clients only: those with certain credentials, or those who
-/// know what body to send.
-pub(super) fn is_private(topic: &Topic) -> bool {
-    let feed = topic.feed();
-    feed.is_private() || feed.takes_body()
 }
 
 /// One page.

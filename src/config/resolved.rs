@@ -53,6 +53,12 @@ impl Feed {
         let parameters = self.parameters.as_ref();
         parameters.is_some_and(|parameters| parameters.client_body.is_some())
     }
+
+    /// Whether nothing of its documents may be shown to anybody else: they are for those with certain
+    /// credentials, or for those who know what body to send.
+    pub fn is_confidential(&self) -> bool {
+        self.is_private() || self.takes_body()
+    }
 }
 
 /// Who answers plain GETs to a feed's path.

@@ -358,6 +358,12 @@ fn every_answer_is_as_the_description_says_and_every_path_is_in_it() {
 #[test]
 fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everywhere() {
     let (_stage, proxy, _streams) = everything();
+    eventually("each kind of feed has noise", || {
+        ["/plain", "/mine", "/asked"].iter().all(|feed| {
+            let feed = format!("feed=\"{feed}\"");
+            proxy.metric("pollcast_noise_places", &[&feed]) > 0.5
+        })
+    });
     let (_, status) = proxy.admin("/api/status");
     let mut bodies = vec![status];
     for path in [
@@ -385,6 +391,8 @@ fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everyw
             assert_eq!(newest["omitted"], "private", "{full}");
             assert!(newest["forms"]["patch"]["bytes"].is_u64());
             assert_eq!(newest["forms"]["patch"].get("data"), None);
+            // Findings name members of the document.
+            assert_eq!((&full["noise"], &full["keys"]), (&json!([]), &json!([])));
         } else {
             assert_eq!(full["document"]["rows"][4]["id"], 4, "{full}");
             assert!(
@@ -398,7 +406,15 @@ fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everyw
         bodies.push(live.expect("snapshot").data);
     }
     assert_eq!(shown, 2);
-    bodies.push(proxy.log());
+    let log = proxy.log();
+    let told = |feed: &str| {
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("changes at every poll"));
+        lines.any(|line| line.contains(feed))
+    };
+    assert!(told("/plain") && !told("/mine") && !told("/asked"), "{log}");
+    bodies.push(log);
     for body in bodies {
         assert!(!body.contains("s3cret"), "{body}");
     }

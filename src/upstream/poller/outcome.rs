@@ -146,7 +146,12 @@ impl Poller {
         self.metrics.noise(lessons.noise.len(), wasted);
         let feed = Arc::clone(self.feed());
         let remedy = lessons.remedy(&feed);
-        for place in self.topic.learnt(lessons) {
+        let news = self.topic.learnt(lessons);
+        if feed.is_confidential() {
+            // Places are named by members of the document.
+            return;
+        }
+        for place in news {
             let place = place.to_string();
             info!(
                 feed = feed.path,
