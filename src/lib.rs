@@ -18,11 +18,12 @@
 //! | 8 | the shard writes the shared bytes to one socket after the other | `gateway::writer::shard`, `gateway::writer::client` |
 //!
 //! The other way, [`listen`] accepts a connection, and a request on it becomes a subscriber in
-//! [`gateway`]: `negotiate` decides whether it is one, `subscribe` answers it, `detach` takes the
-//! connection out of Pingora, `latest` answers plain requests from memory where the feed says so,
-//! `forward` passes everything else through. `identity` says who a request is, `access` writes down
-//! what became of it, and [`traces`] tells whoever puts traces together. A poll that fails goes to
-//! [`core::health`] instead of the log. [`core::export`] reads numbers out of the same answer, which
+//! [`gateway`]: `answers` leads to what is not passed through, `negotiate` decides whether it is a
+//! subscription, `subscribe` answers it, `detach` takes the connection out of Pingora, `latest`
+//! answers plain requests from memory where the feed says so, `forward` passes everything else
+//! through. `identity` says who a request is, `access` writes down what became of it, and
+//! [`traces`] tells whoever puts traces together. A poll that fails goes to [`core::health`]
+//! instead of the log. [`core::export`] reads numbers out of the same answer, which
 //! `upstream::export` has ready for whoever scrapes.
 //!
 //! # Words
@@ -32,8 +33,10 @@
 //! with *parameters* has a topic for each of their values that clients ask for. A *document* is what
 //! a poll returned, a *snapshot* the whole of it as an event, a *patch* the difference between two.
 //! A *mode* is the form in which a subscriber wants changes; a change is encoded in the modes of
-//! those who listen, and of those who left a moment ago. An *event id* is an *epoch*, one life of a topic, and a *sequence*. A
-//! *subscriber* is one response; it owns a *cursor* into the topic's log, never a queue.
+//! those who listen, and of those who left a moment ago. An *event id* is an *epoch*, one life of a
+//! topic, and a *sequence*. A *subscriber* is one response; it owns a *cursor* into the topic's log,
+//! never a queue. A topic's *trail* is what became of its latest polls and changes. An exported
+//! number is a *sample*, which a *rule* of the feed makes a *series* of a metric.
 //!
 //! # Layers
 //!

@@ -69,12 +69,12 @@ struct Poll<'a> {
 
 /// All of it, compact JSON.
 pub(super) fn text(topic: &Topic, now: Timestamp) -> String {
-    let (report, glance) = (topic.report(), topic.glance());
+    let (report, glance) = (topic.report(), topic.glance(DOCUMENT));
     let (keys, noise) = taught(topic.feed(), report.lessons.clone());
-    let is_private = topic.feed().is_for_some();
+    let is_private = topic.feed().is_confidential();
     let (document, document_omitted) = match is_private {
         true => (None, Some("private")),
-        false => document(topic.document(DOCUMENT)),
+        false => document(glance.document),
     };
     let mut room = PATCHES;
     let events = glance.recent.into_iter();

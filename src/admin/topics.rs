@@ -57,7 +57,7 @@ impl Summary {
             subscribers: report.audience.listening(),
             document_bytes: report.lessons.document_bytes,
             plan: report.next.into(),
-            private: topic.feed().is_for_some(),
+            private: topic.feed().is_confidential(),
         }
     }
 }

@@ -48,16 +48,16 @@ impl Feed {
         parameters.is_some_and(|parameters| !parameters.credentials.is_empty())
     }
 
-    /// Whether each of its documents belongs to some clients only: those with certain credentials,
-    /// or those who know what body to send.
-    pub fn is_for_some(&self) -> bool {
-        self.is_private() || self.takes_body()
-    }
-
     /// Whether it is polled with the bodies of its clients.
     pub fn takes_body(&self) -> bool {
         let parameters = self.parameters.as_ref();
         parameters.is_some_and(|parameters| parameters.client_body.is_some())
+    }
+
+    /// Whether nothing of its documents may be shown to anybody else: they are for those with certain
+    /// credentials, or for those who know what body to send.
+    pub fn is_confidential(&self) -> bool {
+        self.is_private() || self.takes_body()
     }
 }
 

@@ -20,6 +20,7 @@ mod module;
 mod negotiate;
 mod overload;
 mod preconditions;
+mod prefer;
 mod problem;
 mod routes;
 mod seats;

@@ -11,8 +11,9 @@ use crate::core::event::Mode;
 /// The header of WHATWG HTML section 9.2.4 by which EventSource resumes.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Whether the client asks for events, as [`accept::names_events`] has it. A feed that polls with the body of
-/// its clients is subscribed to by POST, and by that alone: without a body there is nothing to ask.
+/// Whether the client asks for events, as [`accept::names_events`] has it. A feed that polls with the
+/// body of its clients is subscribed to by POST, and by that alone: without a body there is nothing
+/// to ask.
 pub fn is_subscription(feed: &Feed, request: &RequestHeader) -> bool {
     let ours = match feed.takes_body() {
         true => request.method == Method::POST,

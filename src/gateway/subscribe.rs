@@ -67,43 +67,55 @@ impl Gateway {
                 self.refused(feed, refusal.reason(), ctx);
                 turn_away(session, refusal, feed, &headers).await
             }
-            Ok((seat, demand)) => {
-                let wire = Wire {
-                    framing: framing(session),
-                    coding: coding(feed, session),
-                };
-                let version = session.req_header().version;
-                let peer = peer(session);
-                let stay = self.access.subscriptions.then(|| {
-                    let address = self.address(session);
-                    Box::new(Stay::new(session, feed, address, (ctx.began, ctx.trace)))
-                });
-                let head = stream_head(feed, &headers, wire)?;
-                let (transport, head) = detach(session, head).await?;
-                let topic = Arc::clone(demand.topic());
-                let subscription = topic.subscribe(demand, wire.coding, wishes.last_id.as_deref());
-                if let Some(stay) = &stay {
-                    stay.opened(version, mode, wire, subscription.opening());
-                }
-                ctx.outcome = Outcome::Subscribed(Arc::clone(feed));
-                let delivery = Delivery {
-                    subscription,
-                    transport,
-                    head,
-                    wire,
-                    seat,
-                    connection: self.metrics.opened(
-                        feed,
-                        protocol(version),
-                        wire.coding,
-                        ctx.request.take(),
-                    ),
-                    stay,
-                };
-                self.writers.adopt(delivery, peer);
-                Ok(())
+            Ok(admitted) => {
+                let last_id = wishes.last_id.as_deref();
+                self.stream(feed, admitted, (mode, last_id), &headers, session, ctx)
+                    .await
             }
         }
+    }
+
+    /// Gives the connection to the writers, who begin after `last_id`.
+    async fn stream(
+        &self,
+        feed: &Arc<Feed>,
+        (seat, demand): (Seat, Demand),
+        (mode, last_id): (Mode, Option<&[u8]>),
+        headers: &Headers,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let wire = Wire {
+            framing: framing(session),
+            coding: coding(feed, session),
+        };
+        let version = session.req_header().version;
+        let peer = peer(session);
+        let stay = self.access.subscriptions.then(|| {
+            let address = self.address(session);
+            Box::new(Stay::new(session, feed, address, (ctx.began, ctx.trace)))
+        });
+        let head = stream_head(feed, headers, wire)?;
+        let (transport, head) = detach(session, head).await?;
+        let topic = Arc::clone(demand.topic());
+        let subscription = topic.subscribe(demand, wire.coding, last_id);
+        if let Some(stay) = &stay {
+            stay.opened(version, mode, wire, subscription.opening());
+        }
+        ctx.outcome = Outcome::Subscribed(Arc::clone(feed));
+        let protocol = protocol(version);
+        let request = ctx.request.take();
+        let delivery = Delivery {
+            subscription,
+            transport,
+            head,
+            wire,
+            seat,
+            connection: self.metrics.opened(feed, protocol, wire.coding, request),
+            stay,
+        };
+        self.writers.adopt(delivery, peer);
+        Ok(())
     }
 
     /// A seat, and the demand of a topic that was polled. Who is refused has neither: whoever reads

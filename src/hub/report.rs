@@ -50,6 +50,9 @@ pub struct Report {
 pub struct Glance {
     /// The newest changes, newest first.
     pub recent: Vec<Recent>,
+    /// The length of the newest document, and its text unless that is too long; none before the
+    /// first.
+    pub document: Option<(usize, Option<Bytes>)>,
     /// The latest polls.
     pub trail: Trail,
 }

@@ -5,10 +5,7 @@
 //! be read leaves document and validators as they were.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
@@ -20,8 +17,9 @@ use super::export::Exporter;
 use super::gate::{Gate, Pass};
 use super::hints;
 use super::metrics::PollMetrics;
-use super::poll::{BeforeRequest, Client};
+use super::poll::Client;
 use super::reading::{Reading, Unreadable, apart};
+use super::requests::Requests;
 use super::transform::Workers;
 use crate::clock::Clock;
 use crate::config::Feed;
@@ -164,14 +162,7 @@ impl Inquiry {
             true => &self.validators,
             false => &Validators::default(),
         };
-        let requests = Requests {
-            metrics,
-            gate: &self.gate,
-            clock: self.clock,
-            started: self.clock.now(),
-            timeout: feed.poll.timeout,
-            is_first: AtomicBool::new(true),
-        };
+        let requests = Requests::new(metrics, &self.gate, self.clock, feed.poll.timeout);
         let mut span = self.client.tracer().span(Side::Client, None);
         let reply = self
             .client
@@ -307,41 +298,6 @@ impl Inquiry {
         };
         self.noisy_places = lessons.noise.len();
         Some((lessons, self.document.take_wasted()))
-    }
-}
-
-/// A pass is for a request that goes out now; one that waits longer for a token or an address, in
-/// milliseconds, would go out together with all others that wait for it.
-const PASS_HOLDS: u64 = 50;
-
-/// The requests of one poll: each is counted, and all but the first, which has a pass, go through
-/// the gate one by one.
-struct Requests<'a> {
-    metrics: &'a PollMetrics,
-    gate: &'a Gate,
-    clock: Clock,
-    started: Timestamp,
-    timeout: Duration,
-    is_first: AtomicBool,
-}
-
-#[async_trait]
-impl BeforeRequest for Requests<'_> {
-    async fn request(&self) -> Result<(), PollError> {
-        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let by = self.started.after(millis);
-        let may_ask = if !self.is_first.swap(false, Ordering::Relaxed) {
-            self.gate.further(by).await
-        } else if self.clock.now().since(self.started) > PASS_HOLDS {
-            self.gate.afresh(by).await
-        } else {
-            true
-        };
-        if !may_ask {
-            return Err(PollError::Held(self.timeout));
-        }
-        self.metrics.requested();
-        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod pages;
 mod poll;
 mod poller;
 mod reading;
+mod requests;
 mod supervise;
 pub mod transform;
 

@@ -2,7 +2,7 @@
 //! what proves who somebody is never is.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
@@ -10,55 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::support::client::{Block, Response, get, raw, request, resume, subscribe};
+use crate::support::access_log::{TRACE, is_made, line, lines, proxy, seen};
+use crate::support::client::{Response, get, raw, request, resume, subscribe};
 use crate::support::eventually;
 use crate::support::http2;
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, numbered};
-use crate::support::upstream::{Reply, Request, Upstream};
-
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-
-/// One upstream with one feed at `/feed`, everything else passes through, and an access log.
-fn proxy(upstream: &str, format: &str, more: &str) -> Proxy {
-    Proxy::start(&format!(
-        "logs: {{ format: {format}, access: on }}\n\
-         upstreams: {{ legacy: {{ url: \"{upstream}\" }} }}\n\
-         feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 50ms }}{more} }}]\n\
-         proxy: [{{ path: /, upstream: legacy }}]\n"
-    ))
-}
-
-/// The JSON lines with this message so far. Every line must be JSON.
-fn lines(proxy: &Proxy, message: &str) -> Vec<Value> {
-    let read = |line: &str| -> Value {
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-    };
-    let log = proxy.log();
-    let lines = log.lines().map(read);
-    lines.filter(|line| line["message"] == message).collect()
-}
-
-/// The only line with this message, once it is there.
-fn line(proxy: &Proxy, message: &str) -> Value {
-    eventually(&format!("a line {message:?}"), || {
-        !lines(proxy, message).is_empty()
-    });
-    let mut lines = lines(proxy, message);
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    lines.remove(0)
-}
-
-/// The newest request that the upstream saw at this path.
-fn seen(upstream: &Upstream, path: &str) -> Request {
-    let requests = upstream.requests();
-    let found = requests.iter().rev().find(|it| it.target.starts_with(path));
-    found.expect("a request").clone()
-}
-
-fn is_made(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
+use crate::support::upstream::Reply;
 
 #[test]
 fn a_request_that_passes_through_has_one_json_line() {
@@ -313,102 +271,6 @@ fn text_lines_say_the_same_and_escape_what_clients_wrote() {
 }
 
 #[test]
-fn ids_that_could_write_a_line_of_their_own_are_replaced() {
-    let stage = Stage::serving("{}");
-    for format in ["json", "text"] {
-        let proxy = proxy(&stage.url(), format, "");
-        let long = "x".repeat(10_000);
-        let hostile: [&[u8]; 7] = [
-            b"a\x1b[31mred",
-            b"a\tb",
-            b"a\"},{\"b\":\"",
-            b"a b",
-            b"\xff\xfe",
-            b"a\x0bb",
-            long.as_bytes(),
-        ];
-        let mut answered = 0;
-        for id in hostile {
-            let head = [
-                b"GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: ",
-                id,
-                b"\r\nx-other: \xff\t\"\r\n\r\n",
-            ]
-            .concat();
-            let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
-            stream.write_all(&head).expect("a request");
-            let mut answer = Vec::new();
-            let _ = stream.read_to_end(&mut answer);
-            let answer = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-            // What is no header at all is refused before it is a request.
-            if !answer.starts_with("http/1.1 200") {
-                continue;
-            }
-            answered += 1;
-            let told = answer.split("x-request-id: ").nth(1).expect("an id");
-            let told = told.lines().next().expect("a line");
-            assert!(is_made(told), "{told:?}");
-            let request = seen(&stage.upstream, "/x");
-            assert_eq!(request.header("x-request-id"), Some(told));
-            eventually("its line", || proxy.log().contains(told));
-        }
-        assert!(answered >= 3, "{answered}");
-        let log = proxy.log();
-        assert!(!log.contains('\u{1b}') && !log.contains("xxxxx"), "{log}");
-        if format == "json" {
-            assert_eq!(lines(&proxy, "forwarded").len(), answered);
-        }
-    }
-}
-
-#[test]
-fn an_upstreams_own_request_id_reaches_the_client() {
-    let stage = Stage::new(|_| Reply::Answer {
-        status: 200,
-        headers: vec![("x-request-id", "theirs".to_owned())],
-        body: Vec::new(),
-    });
-    let proxy = proxy(&stage.url(), "json", "");
-    let answer = get(proxy.address(), "/x", &[("x-request-id", "mine")]);
-    assert_eq!(answer.header_list("x-request-id"), "theirs");
-    assert_eq!(line(&proxy, "forwarded")["request_id"], "mine");
-}
-
-#[test]
-fn a_valid_trace_context_passes_untouched_and_any_other_not_at_all() {
-    let stage = Stage::serving("{}");
-    let proxy = proxy(&stage.url(), "json", "");
-    let valid = format!("00-{TRACE}-00f067aa0ba902b7-01");
-    let later = format!("cc-{TRACE}-00f067aa0ba902b7-01-what-comes");
-    for parent in [&valid, &later] {
-        let headers = [("traceparent", parent.as_str()), ("tracestate", "a=1, b=2")];
-        get(proxy.address(), "/valid", &headers);
-        let request = seen(&stage.upstream, "/valid");
-        assert_eq!(request.header("traceparent"), Some(&**parent));
-        assert_eq!(request.header("tracestate"), Some("a=1, b=2"));
-    }
-    for headers in [
-        &[("tracestate", "a=1")][..],
-        &[("traceparent", "00-1-2-3"), ("tracestate", "a=1")],
-        &[("traceparent", &valid), ("traceparent", &valid)],
-        &[(
-            "traceparent",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        )],
-    ] {
-        get(proxy.address(), "/invalid", headers);
-        let request = seen(&stage.upstream, "/invalid");
-        assert_eq!(request.header("traceparent"), None, "{headers:?}");
-        assert_eq!(request.header("tracestate"), None, "{headers:?}");
-    }
-    eventually("six lines", || lines(&proxy, "forwarded").len() == 6);
-    for line in lines(&proxy, "forwarded") {
-        let trace = (line["path"] == "/valid").then_some(TRACE);
-        assert_eq!(line.get("trace_id").and_then(Value::as_str), trace);
-    }
-}
-
-#[test]
 fn without_being_told_to_nobody_is_logged() {
     let stage = Stage::serving("{}");
     let proxy = Proxy::with_feed(&stage.url(), "");
@@ -451,15 +313,6 @@ fn either_kind_of_request_can_be_logged_alone_and_rust_log_has_the_last_word() {
     assert!(lines(&proxy, "forwarded").is_empty());
     let proxy = start("on", &[("RUST_LOG", "warn")]);
     assert_eq!(proxy.log(), "");
-}
-
-#[test]
-fn an_event_streams_id_is_readable_where_its_blocks_are() {
-    let stage = Stage::serving("{}");
-    let proxy = proxy(&stage.url(), "json", "");
-    let mut stream = subscribe(proxy.address(), "/feed");
-    assert!(stream.header("x-request-id").is_some_and(is_made));
-    assert!(matches!(stream.block(), Some(Block::Retry(_))));
 }
 
 #[test]

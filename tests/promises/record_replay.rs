@@ -1,9 +1,9 @@
 //! A feed is kept as a file, and the file is a feed again: the same documents in the same order.
 
-use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
@@ -11,42 +11,8 @@ use crate::support::client;
 use crate::support::ended;
 use crate::support::eventually;
 use crate::support::proxy::{Proxy, signal};
+use crate::support::running::Running;
 use crate::support::upstream::{Reply, Upstream};
-
-/// A running pollcast of any kind; killed when dropped.
-struct Running {
-    child: Child,
-    out: Lines<BufReader<ChildStdout>>,
-    err: Lines<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let out = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let err = BufReader::new(child.stderr.take().expect("piped")).lines();
-        Self { child, out, err }
-    }
-
-    /// Its exit code, and everything that it said besides its result.
-    fn end(mut self) -> (Option<i32>, String) {
-        let said: Vec<_> = self.err.by_ref().map_while(Result::ok).collect();
-        (ended(&mut self.child).code(), said.join("\n"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A replay of this file, and where its feed is.
 fn replay(file: &Path, more: &[&str]) -> (Running, String) {

@@ -407,7 +407,15 @@ fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everyw
         bodies.push(live.expect("snapshot").data);
     }
     assert_eq!(shown, 2);
-    bodies.push(proxy.log());
+    let log = proxy.log();
+    let told = |feed: &str| {
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("changes at every poll"));
+        lines.any(|line| line.contains(feed))
+    };
+    assert!(told("/plain") && !told("/mine") && !told("/asked"), "{log}");
+    bodies.push(log);
     for body in bodies {
         assert!(!body.contains("s3cret"), "{body}");
     }

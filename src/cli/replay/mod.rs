@@ -135,19 +135,13 @@ pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let mut ended = Some(ended);
     Stage::start(listener, path.clone(), Show::new(&timeline, pace), over)
         .map_err(ReplayError::Start)?;
-    let origin = server.origins().next().unwrap_or_default();
     let length = Duration::from_millis(until - from);
-    let mut introduction = Some(format!(
-        "pollcast {} replay of {} from {}\n  \
-         the recorded API, which can only be asked:  http://{legacy}{path}\n  \
-         the same, live:                             {origin}{path}\n  \
-         status page, and /metrics:                  http://{}/\n\n\
-         pollcast tail {origin}{path}  watches it. Ctrl-C ends it all.\n",
-        env!("CARGO_PKG_VERSION"),
+    let beginning = format!(
+        "{} from {}",
         humantime::format_duration(length),
-        shown(from),
-        server.admin_address(),
-    ));
+        shown(from)
+    );
+    let mut introduction = Some(introduction(&server, legacy, &path, &beginning));
     server.run(move || {
         let told = told_to_leave();
         if let Some(text) = introduction.take() {
@@ -169,6 +163,20 @@ pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is replayed, and where.
+fn introduction(server: &Server, legacy: SocketAddr, path: &str, beginning: &str) -> String {
+    let origin = server.origins().next().unwrap_or_default();
+    format!(
+        "pollcast {} replay of {beginning}\n  \
+         the recorded API, which can only be asked:  http://{legacy}{path}\n  \
+         the same, live:                             {origin}{path}\n  \
+         status page, and /metrics:                  http://{}/\n\n\
+         pollcast tail {origin}{path}  watches it. Ctrl-C ends it all.\n",
+        env!("CARGO_PKG_VERSION"),
+        server.admin_address(),
+    )
 }
 
 fn read(arguments: &Arguments) -> Result<Timeline, ReplayError> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::Batch;
+use super::closed::Closed;
 use super::crowd::Crowd;
 use super::transport::{Heard, Progress, Transport};
 use super::wheel::{Tick, ticks};
@@ -36,51 +37,6 @@ const PROBES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(4),
 ];
-
-/// Why a stream is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// The client closed its end.
-    Left,
-    /// The connection broke.
-    Broken,
-    /// The client took no bytes for too long.
-    WriteTimeout,
-    /// The client sent more than anybody needs to.
-    Chatter,
-    /// The feed ended.
-    Ended,
-    /// The process is leaving.
-    Drained,
-    /// It was open for as long as it may be.
-    Lifetime,
-}
-
-impl Closed {
-    /// Every reason.
-    pub const ALL: [Closed; 7] = [
-        Closed::Left,
-        Closed::Broken,
-        Closed::WriteTimeout,
-        Closed::Chatter,
-        Closed::Ended,
-        Closed::Drained,
-        Closed::Lifetime,
-    ];
-
-    /// The word for metrics and logs.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Closed::Left => "client_left",
-            Closed::Broken => "connection_broken",
-            Closed::WriteTimeout => "write_timeout",
-            Closed::Chatter => "client_chatter",
-            Closed::Ended => "feed_ended",
-            Closed::Drained => "drained",
-            Closed::Lifetime => "max_lifetime",
-        }
-    }
-}
 
 /// A connection, a place in a topic, and what is on the way between them.
 #[derive(Debug)]

@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `shard` | the sweep: one task for many subscribers, who is served next |
 //! | `crowd` | the subscribers of one topic: what is due at each place, found out once for all |
-//! | `client` | one subscriber: what is being sent, when patience ends, why it is over |
+//! | `client` | one subscriber: what is being sent, when patience ends |
+//! | `closed` | why it is over |
 //! | `batch` | shared bytes that go out in one write |
 //! | `transport` | a socket, or a stream of an HTTP/2 connection |
 //! | `mailbox` | how the sweep is woken |
@@ -17,6 +18,7 @@
 
 mod batch;
 mod client;
+mod closed;
 mod crowd;
 mod mailbox;
 mod shard;

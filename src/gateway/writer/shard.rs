@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::error;
 
 use super::Newcomer;
-use super::client::{Client, Closed};
+use super::client::Client;
+use super::closed::Closed;
 use super::crowd::Crowd;
 use super::mailbox::{Mailbox, Ready};
 use super::wheel::{TICK, Tick, Wheel};

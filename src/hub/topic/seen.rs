@@ -2,8 +2,6 @@
 //!
 //! Promises that looking causes no poll, encodes no event, and keeps nothing.
 
-use bytes::Bytes;
-
 use super::Topic;
 use crate::config::Idle;
 use crate::core::event::Mode;
@@ -35,9 +33,9 @@ impl Topic {
         }
     }
 
-    /// What became of its latest polls, and its newest changes as far as the log still has them,
-    /// all of one moment.
-    pub fn glance(&self) -> Glance {
+    /// What became of its latest polls, its newest changes as far as the log still has them, and the
+    /// text of the document unless that is longer than `most` bytes; all of one moment.
+    pub fn glance(&self, most: usize) -> Glance {
         let inner = self.lock();
         let log = &inner.log;
         let recent = inner.trail.changes().map(|change| Recent {
@@ -54,13 +52,8 @@ impl Topic {
         });
         Glance {
             recent: recent.collect(),
+            document: log.document(most),
             trail: inner.trail.clone(),
         }
-    }
-
-    /// The length of the newest document, and its text unless that is longer than `most` bytes; none
-    /// before the first.
-    pub fn document(&self, most: usize) -> Option<(usize, Option<Bytes>)> {
-        self.lock().log.document(most)
     }
 }

@@ -76,7 +76,7 @@ impl Topic {
     /// this process. What documents of some clients taught is told to nobody: places are made of
     /// the names in them.
     pub fn learnt(&self, lessons: Lessons) -> Vec<Pattern> {
-        let lessons = match self.feed().is_for_some() {
+        let lessons = match self.feed().is_confidential() {
             true => lessons.without_names(),
             false => lessons,
         };

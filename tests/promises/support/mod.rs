@@ -1,6 +1,7 @@
 //! What every promise needs: an upstream that does as it is told, the real binary in front of it,
 //! and a client that reads event streams by its own understanding of the standard.
 
+pub mod access_log;
 pub mod certificate;
 pub mod client;
 pub mod contract;
@@ -9,9 +10,11 @@ pub mod everything;
 pub mod http2;
 pub mod proxy;
 pub mod replica;
+pub mod running;
 pub mod secure;
 pub mod socket;
 pub mod stage;
+pub mod tail;
 pub mod upstream;
 
 use std::process::{Child, ExitStatus};
