@@ -210,7 +210,7 @@ impl Server {
             polls,
             clock,
             listeners,
-            config: config.shown().clone(),
+            config: config.shown().to_owned(),
             file,
             draining: draining.subscribe(),
             unfinished: rules.unfinished.clone(),

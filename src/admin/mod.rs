@@ -41,6 +41,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -85,7 +86,7 @@ pub struct Sources {
     /// Where clients are accepted, as beginnings of URLs.
     pub listeners: Vec<String>,
     /// The configuration in force, without what is secret in it.
-    pub config: serde_json::Value,
+    pub config: Box<RawValue>,
     /// The file that it was read from.
     pub file: Option<PathBuf>,
     /// Turns true when the process is about to leave.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::live::Subject;
@@ -24,7 +24,7 @@ pub(super) struct View {
     pub(super) clock: Clock,
     pub(super) started: Timestamp,
     pub(super) listeners: Vec<String>,
-    pub(super) config: Value,
+    pub(super) config: Box<RawValue>,
     pub(super) file: Option<PathBuf>,
     pub(super) draining: watch::Receiver<bool>,
 }
@@ -32,7 +32,7 @@ pub(super) struct View {
 /// The configuration in force.
 #[derive(Serialize)]
 struct Configuration<'a> {
-    config: &'a Value,
+    config: &'a RawValue,
     file: Option<String>,
 }
 

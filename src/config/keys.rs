@@ -305,7 +305,7 @@ mod tests {
                 "'/{${TOKEN}'",
             ] {
                 let told = match Config::parse(&full_with(&key, odd), &Fixed) {
-                    Ok((config, warnings)) => format!("{warnings:?} {}", config.shown()),
+                    Ok((config, warnings)) => format!("{warnings:?} {}", config.shown().get()),
                     Err(problems) => problems.to_string(),
                 };
                 assert!(!told.contains("s3cret"), "{key}:\n{told}");

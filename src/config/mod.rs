@@ -93,6 +93,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use serde_json::value::RawValue;
 
 use crate::core::schedule::PaceRules;
 
@@ -113,14 +114,14 @@ pub struct Config {
     pub feeds: Vec<Arc<Feed>>,
     /// Where everything else goes, longest path first; paths are distinct.
     pub routes: Vec<Arc<Route>>,
-    /// All of it, for [`Config::shown`].
-    shown: serde_json::Value,
+    /// All of it, for [`Config::shown`]: as text, since a tree of ten thousand feeds takes 100 MB.
+    shown: Box<RawValue>,
 }
 
 impl Config {
     /// The configuration in force as it may be shown: the file's own structure, every default
     /// filled in, secrets `***`, and references such as `${TOKEN}` as they were written.
-    pub fn shown(&self) -> &serde_json::Value {
+    pub fn shown(&self) -> &RawValue {
         &self.shown
     }
 }

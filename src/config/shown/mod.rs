@@ -9,6 +9,7 @@
 use std::sync::LazyLock;
 
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use serde_yaml::{Mapping, Value};
 
 use super::keys::{ALL, Keys};
@@ -46,8 +47,9 @@ const URLS: &[&str] = &[
 ];
 
 /// Shows a configuration without problems.
-pub(super) fn shown(file: &Value) -> Json {
-    place(file, "")
+pub(super) fn shown(file: &Value) -> Box<RawValue> {
+    let tree = place(file, "");
+    RawValue::from_string(tree.to_string()).expect("invariant: a tree is written as JSON")
 }
 
 /// Shows what stands at `at`, a place in the form of [`Keys::at`].

@@ -41,7 +41,7 @@ use super::seats::Seat;
 use crate::clock::Clock;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
-pub use client::Closed;
+pub use closed::Closed;
 use mailbox::Mailbox;
 pub use transport::Transport;
 
