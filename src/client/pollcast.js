@@ -12,6 +12,7 @@ const TICK = 5e3; //      how often silence is looked at
 const PATIENCE = 15e3; // silence after which a sign of life is asked for
 const LONG = 3e4; //      silence that is too long for one who just woke, and the longest backoff
 const NAP = 9e4; //       a timer this late means that the computer slept
+const MOST = 2e9; //      a timer that is to wait longer than about this does not wait at all
 const NAMES = 'snapshot patch merge added changed removed reset status end'.split(' ');
 
 const { document: page, EventSource: Source } = globalThis;
@@ -186,7 +187,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
       feed(text.decode(value, { stream: true }));
     }
   };
-  follow().catch(({ message }) => on.fail(message));
+  follow().catch((error) => on.fail(error?.message ?? error)); // `headers` may reject with anything
   return () => control.abort();
 }
 
@@ -355,7 +356,7 @@ class Live extends EventTarget {
     this.#close();
     this.#become('connecting', { reason });
     const spread = Math.random() * Math.min(LONG, 1e3 * 2 ** this.#failures++);
-    this.#again = setTimeout(() => this.#open(), Math.max(this.#retry, after) + spread);
+    this.#again = setTimeout(() => this.#open(), Math.min(Math.max(this.#retry, after) + spread, MOST));
   }
 
   /** It is live unless the stream says otherwise, which it does right after its head. */
@@ -380,6 +381,7 @@ class Live extends EventTarget {
   #apply(name, data, id) {
     const value = JSON.parse(data);
     this.#emit('event', { name, data, id });
+    if (this.state === 'ended') return; // closed by who heard it
     if (name === 'snapshot') this.#commit(keep(this.document, value), id);
     else if (name === 'patch') this.#commit(patch(this.document, value), id);
     else if (name === 'merge') this.#commit(merge(this.document, value), id);
@@ -472,7 +474,7 @@ class Live extends EventTarget {
     const { signal } = (this.#waiting = new AbortController());
     const lead = () => {
       if (signal.aborted) return;
-      this.#term = Date.now();
+      this.#term = Math.max(Date.now(), this.#term + 1); // clocks may be set back
       const held = new Promise((resolve) => (this.#resign = resolve));
       this.#open();
       this.#say();

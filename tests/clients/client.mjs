@@ -190,6 +190,38 @@ const scenes = {
     silent.close();
   },
 
+  /** Waits that no timer can hold, headers that cannot be had, and an end in the middle of an event. */
+  async limits() {
+    const server = await scripted();
+    const first = 'id: a-1\nevent: snapshot\ndata: [1]\n\n';
+    const patient = (answer) => {
+      server.answers.push(answer);
+      return live(server.url);
+    };
+    const feeds = [
+      patient((response) => response.writeHead(503, { 'retry-after': '9999999' }).end()),
+      patient((response) => say(response, `retry: 99999999999\n\n${first}`) ?? response.end()),
+    ];
+    await eventually(() => feeds.every(({ freshness }) => freshness.reason));
+    await pause(500);
+    assert.equal(server.requests.length, 2);
+    for (const feed of feeds) feed.close();
+
+    const unlucky = [Promise.reject.bind(Promise), async () => { throw 'no token'; }].map((headers) => live(server.url, { headers }));
+    await eventually(() => unlucky[1].freshness.reason === 'no token');
+    for (const feed of unlucky) feed.close();
+    assert.equal(server.requests.length, 2);
+
+    server.answers.push((response) => say(response, first));
+    const feed = live(server.url);
+    const heard = [];
+    for (const name of ['event', 'change', 'end']) feed.addEventListener(name, () => heard.push(name));
+    feed.addEventListener('event', () => feed.close());
+    await eventually(() => feed.state === 'ended');
+    await pause(50);
+    assert.deepEqual([heard, feed.document], [['event', 'end'], undefined]);
+  },
+
   /** EventSource gives up for ever on a 500; the module does not, nor on a connection that is cut. */
   async gives_up() {
     const { upstream, network, pollcast } = await stage();
