@@ -15,7 +15,7 @@ const NAP = 9e4; //       a timer this late means that the computer slept
 const MOST = 2e9; //      a timer that is to wait longer than about this does not wait at all
 const NAMES = 'snapshot patch merge added changed removed reset status end'.split(' ');
 
-const { document: page, EventSource: Source } = globalThis;
+const { document: page, EventSource: Source, location, navigator } = globalThis;
 const { isArray } = Array;
 const { entries, fromEntries, hasOwn, keys } = Object;
 const isBranch = (value) => typeof value === 'object' && value !== null;
@@ -225,7 +225,7 @@ class Live extends EventTarget {
   constructor(url, options = {}) {
     super();
     const { mode, items, headers, method, body, share, lastEventId = '', document, events = {} } = options;
-    const address = (this.#url = new URL(url, page?.baseURI));
+    const address = (this.#url = new URL(url, page?.baseURI ?? location));
     if (mode || items) address.searchParams.set('mode', items ? 'items' : mode);
     this.#names = new Map(NAMES.map((name) => [events[name] ?? name, name].map((each) => each || 'message')));
     if (document !== undefined) [this.document, this.#id] = [document, lastEventId];
@@ -282,7 +282,7 @@ class Live extends EventTarget {
   }
 
   #become(state, { since, lastSuccess = null, reason = null } = {}) {
-    if (state === 'connecting' && globalThis.navigator?.onLine === false) state = 'offline';
+    if (state === 'connecting' && navigator?.onLine === false) state = 'offline';
     if (this.state === 'ended' || (state === this.state && reason === this.#told.reason)) return;
     this.state = state;
     this.#told = { since: since ?? new Date(), lastSuccess, reason };

@@ -220,6 +220,17 @@ const scenes = {
     await eventually(() => feed.state === 'ended');
     await pause(50);
     assert.deepEqual([heard, feed.document], [['event', 'end'], undefined]);
+
+    // A worker has no page, and addresses in it are relative to its script.
+    const worker = "import { live } from '/pollcast.js'; live('/feed').subscribe((document) => postMessage(document));";
+    const { upstream, network } = await stage({ files: { '/worker.js': worker } });
+    const at = await page(await startBrowser(), network);
+    const told = await at.evaluate(() => new Promise((resolve, reject) => {
+      const worker = new Worker('/worker.js', { type: 'module' });
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = () => reject(new Error('the worker fails'));
+    }));
+    assert.deepEqual(told, upstream.document);
   },
 
   /** EventSource gives up for ever on a 500; the module does not, nor on a connection that is cut. */
