@@ -427,6 +427,13 @@ fn a_file_is_gone_on_with_only_when_that_is_said() {
     let after = std::fs::read_to_string(&file).expect("the file");
     assert!(after.starts_with(&before));
     assert_eq!(documents(&lines(&file)), [json!([1]), json!([1])]);
+    // Reading a pipe would not end, and nobody can go on with it.
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("it runs");
+    assert!(made.success());
+    let piped = ["record", &url, "--append", "-o"];
+    let refused = output(&[&piped[..], &[pipe.to_str().expect("a path")]].concat());
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     let other = folder.path().join("other");
     std::fs::write(&other, "{\"my\":\"only copy\"}").expect("room");
     let foreign = ["record", &url, "--append", "-o"];

@@ -78,8 +78,12 @@ pub fn open(path: &Path, append: bool) -> Result<Opened, RecordError> {
     })
 }
 
-/// Whether the file begins as a recording does, as far as it goes.
+/// Whether the file begins as a recording does, as far as it goes. A pipe has no length, and reading
+/// it would not end.
 fn is_ours(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
     let mut beginning = Vec::new();
     let most = HEAD.len() as u64;
     file.take(most).read_to_end(&mut beginning)?;
