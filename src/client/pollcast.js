@@ -342,6 +342,7 @@ class Live extends EventTarget {
         this.#take(this.#names.get(name), data, id);
       }),
       lost: now((isForGood) => {
+        this.#isTold = true; // nothing that is settling makes it live now
         this.#become('connecting', { reason: 'lost' });
         this.#gaveUp = isForGood; // EventSource says neither why nor tries again; fetch does both
         if (isForGood) this.#fail('lost');

@@ -231,6 +231,14 @@ const scenes = {
       worker.onerror = () => reject(new Error('the worker fails'));
     }));
     assert.deepEqual(told, upstream.document);
+
+    // A stream that ends right after its document is not live.
+    const type = { 'content-type': 'text/event-stream', 'access-control-allow-origin': '*' };
+    server.answers.push((response) => response.writeHead(200, type).end(`retry: 9999999\n\n${first}`));
+    await open(at, {}, server.url);
+    await eventually(() => at.evaluate(() => window.states.length > 0));
+    await pause(200);
+    assert.deepEqual(await at.evaluate(() => [feed.state, feed.document]), ['connecting', [1]]);
   },
 
   /** EventSource gives up for ever on a 500; the module does not, nor on a connection that is cut. */
