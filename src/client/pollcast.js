@@ -12,9 +12,10 @@ const TICK = 5e3; //      how often silence is looked at
 const PATIENCE = 15e3; // silence after which a sign of life is asked for
 const LONG = 3e4; //      silence that is too long for one who just woke, and the longest backoff
 const NAP = 9e4; //       a timer this late means that the computer slept
+const MOST = 2e9; //      a timer that is to wait longer than about this does not wait at all
 const NAMES = 'snapshot patch merge added changed removed reset status end'.split(' ');
 
-const { document: page, EventSource: Source } = globalThis;
+const { document: page, EventSource: Source, location, navigator } = globalThis;
 const { isArray } = Array;
 const { entries, fromEntries, hasOwn, keys } = Object;
 const isBranch = (value) => typeof value === 'object' && value !== null;
@@ -186,7 +187,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
       feed(text.decode(value, { stream: true }));
     }
   };
-  follow().catch(({ message }) => on.fail(message));
+  follow().catch((error) => on.fail(error?.message ?? error)); // `headers` may reject with anything
   return () => control.abort();
 }
 
@@ -224,7 +225,7 @@ class Live extends EventTarget {
   constructor(url, options = {}) {
     super();
     const { mode, items, headers, method, body, share, lastEventId = '', document, events = {} } = options;
-    const address = (this.#url = new URL(url, page?.baseURI));
+    const address = (this.#url = new URL(url, page?.baseURI ?? location));
     if (mode || items) address.searchParams.set('mode', items ? 'items' : mode);
     this.#names = new Map(NAMES.map((name) => [events[name] ?? name, name].map((each) => each || 'message')));
     if (document !== undefined) [this.document, this.#id] = [document, lastEventId];
@@ -281,7 +282,7 @@ class Live extends EventTarget {
   }
 
   #become(state, { since, lastSuccess = null, reason = null } = {}) {
-    if (state === 'connecting' && globalThis.navigator?.onLine === false) state = 'offline';
+    if (state === 'connecting' && navigator?.onLine === false) state = 'offline';
     if (this.state === 'ended' || (state === this.state && reason === this.#told.reason)) return;
     this.state = state;
     this.#told = { since: since ?? new Date(), lastSuccess, reason };
@@ -341,6 +342,7 @@ class Live extends EventTarget {
         this.#take(this.#names.get(name), data, id);
       }),
       lost: now((isForGood) => {
+        this.#isTold = true; // nothing that is settling makes it live now
         this.#become('connecting', { reason: 'lost' });
         this.#gaveUp = isForGood; // EventSource says neither why nor tries again; fetch does both
         if (isForGood) this.#fail('lost');
@@ -355,7 +357,7 @@ class Live extends EventTarget {
     this.#close();
     this.#become('connecting', { reason });
     const spread = Math.random() * Math.min(LONG, 1e3 * 2 ** this.#failures++);
-    this.#again = setTimeout(() => this.#open(), Math.max(this.#retry, after) + spread);
+    this.#again = setTimeout(() => this.#open(), Math.min(Math.max(this.#retry, after) + spread, MOST));
   }
 
   /** It is live unless the stream says otherwise, which it does right after its head. */
@@ -380,6 +382,7 @@ class Live extends EventTarget {
   #apply(name, data, id) {
     const value = JSON.parse(data);
     this.#emit('event', { name, data, id });
+    if (this.state === 'ended') return; // closed by who heard it
     if (name === 'snapshot') this.#commit(keep(this.document, value), id);
     else if (name === 'patch') this.#commit(patch(this.document, value), id);
     else if (name === 'merge') this.#commit(merge(this.document, value), id);
@@ -472,7 +475,7 @@ class Live extends EventTarget {
     const { signal } = (this.#waiting = new AbortController());
     const lead = () => {
       if (signal.aborted) return;
-      this.#term = Date.now();
+      this.#term = Math.max(Date.now(), this.#term + 1); // clocks may be set back
       const held = new Promise((resolve) => (this.#resign = resolve));
       this.#open();
       this.#say();

@@ -190,6 +190,57 @@ const scenes = {
     silent.close();
   },
 
+  /** Waits that no timer can hold, headers that cannot be had, and an end in the middle of an event. */
+  async limits() {
+    const server = await scripted();
+    const first = 'id: a-1\nevent: snapshot\ndata: [1]\n\n';
+    const patient = (answer) => {
+      server.answers.push(answer);
+      return live(server.url);
+    };
+    const feeds = [
+      patient((response) => response.writeHead(503, { 'retry-after': '9999999' }).end()),
+      patient((response) => say(response, `retry: 99999999999\n\n${first}`) ?? response.end()),
+    ];
+    await eventually(() => feeds.every(({ freshness }) => freshness.reason));
+    await pause(500);
+    assert.equal(server.requests.length, 2);
+    for (const feed of feeds) feed.close();
+
+    const unlucky = [Promise.reject.bind(Promise), async () => { throw 'no token'; }].map((headers) => live(server.url, { headers }));
+    await eventually(() => unlucky[1].freshness.reason === 'no token');
+    for (const feed of unlucky) feed.close();
+    assert.equal(server.requests.length, 2);
+
+    server.answers.push((response) => say(response, first));
+    const feed = live(server.url);
+    const heard = [];
+    for (const name of ['event', 'change', 'end']) feed.addEventListener(name, () => heard.push(name));
+    feed.addEventListener('event', () => feed.close());
+    await eventually(() => feed.state === 'ended');
+    await pause(50);
+    assert.deepEqual([heard, feed.document], [['event', 'end'], undefined]);
+
+    // A worker has no page, and addresses in it are relative to its script.
+    const worker = "import { live } from '/pollcast.js'; live('/feed').subscribe((document) => postMessage(document));";
+    const { upstream, network } = await stage({ files: { '/worker.js': worker } });
+    const at = await page(await startBrowser(), network);
+    const told = await at.evaluate(() => new Promise((resolve, reject) => {
+      const worker = new Worker('/worker.js', { type: 'module' });
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = () => reject(new Error('the worker fails'));
+    }));
+    assert.deepEqual(told, upstream.document);
+
+    // A stream that ends right after its document is not live.
+    const type = { 'content-type': 'text/event-stream', 'access-control-allow-origin': '*' };
+    server.answers.push((response) => response.writeHead(200, type).end(`retry: 9999999\n\n${first}`));
+    await open(at, {}, server.url);
+    await eventually(() => at.evaluate(() => window.states.length > 0));
+    await pause(200);
+    assert.deepEqual(await at.evaluate(() => [feed.state, feed.document]), ['connecting', [1]]);
+  },
+
   /** EventSource gives up for ever on a 500; the module does not, nor on a connection that is cut. */
   async gives_up() {
     const { upstream, network, pollcast } = await stage();

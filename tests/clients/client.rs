@@ -45,6 +45,11 @@ fn the_client_reads_streams_by_the_rules_and_stops_only_when_told_to() {
 }
 
 #[test]
+fn the_client_waits_as_long_as_it_is_told_and_is_silent_once_closed() {
+    play("client.mjs", &["limits"]);
+}
+
+#[test]
 fn the_client_goes_on_where_event_source_gives_up() {
     play("client.mjs", &["gives_up"]);
 }

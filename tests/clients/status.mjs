@@ -225,6 +225,12 @@ async function staysQuickWithLargeDocuments(page) {
   await page.waitForSelector('.tree summary, .document .waiting');
   const elements = await page.$$eval('main *', (all) => all.length);
   assert(elements < 5000, `10,000 rows make ${elements} elements`);
+  const square = Array.from({ length: 100 }, (_, row) => Array.from({ length: 100 }, (_, column) => ({ row, column })));
+  await become('/large', square);
+  await page.click('text=Open all');
+  await page.waitForSelector('.tree [data-pointer="/9/9/row"]');
+  const opened = await page.$$eval('main *', (all) => all.length);
+  assert(opened < 20000, `opening all makes ${opened} elements`);
   await become('/large', '[123456789012345678901234567890]');
   await eventually(async () => /≈ 1.23.*more digits/.test(await page.textContent('.tree')));
   await say(`10,000 rows make ${elements} elements, and numbers that a browser cannot hold are told`);

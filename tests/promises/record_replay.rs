@@ -393,6 +393,27 @@ fn a_file_is_gone_on_with_only_when_that_is_said() {
     let after = std::fs::read_to_string(&file).expect("the file");
     assert!(after.starts_with(&before));
     assert_eq!(documents(&lines(&file)), [json!([1]), json!([1])]);
+    // Reading a pipe would not end, and nobody can go on with it.
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("it runs");
+    assert!(made.success());
+    let piped = ["record", &url, "--append", "-o"];
+    let refused = output(&[&piped[..], &[pipe.to_str().expect("a path")]].concat());
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    let other = folder.path().join("other");
+    std::fs::write(&other, "{\"my\":\"only copy\"}").expect("room");
+    let foreign = ["record", &url, "--append", "-o"];
+    let refused = output(&[&foreign[..], &[other.to_str().expect("a path")]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("is no recording of pollcast"),
+        "{}",
+        said(&refused)
+    );
+    assert_eq!(
+        std::fs::read_to_string(&other).expect("the file"),
+        "{\"my\":\"only copy\"}"
+    );
     let time = ["record", &url, "-o", "-", "--for", "300ms", "--quiet"];
     let piped = output(&time);
     assert!(piped.status.success());
@@ -401,4 +422,18 @@ fn a_file_is_gone_on_with_only_when_that_is_said() {
         piped.stdout.iter().filter(|byte| **byte == b'\n').count(),
         3
     );
+}
+
+#[test]
+fn a_reader_that_stops_does_not_keep_a_recorder_from_ending() {
+    let (upstream, _document) = Upstream::with_document(&format!("{:?}", "x".repeat(1 << 20)));
+    let proxy = Proxy::with_feed(&upstream.url(), "");
+    // What is written is more than a pipe holds, and nobody reads it.
+    let url = proxy.url("/feed");
+    let recorder = Running::start(&["record", &url, "-o", "-", "--for", "1s"]);
+    assert_eq!(recorder.end().0, Some(0));
+    let mut recorder = Running::start(&["record", &url, "-o", "-"]);
+    assert!(recorder.out.next().is_some());
+    signal(recorder.child.id(), "TERM");
+    assert_eq!(recorder.end().0, Some(0));
 }

@@ -447,3 +447,13 @@ mod terminal {
         assert_eq!(crate::support::ended(&mut child).code(), Some(0));
     }
 }
+
+#[test]
+fn whoever_stops_reading_does_not_stop_the_timeout() {
+    let (upstream, _document) = Upstream::with_document(&format!("{:?}", "x".repeat(1 << 20)));
+    let proxy = Proxy::with_feed(&upstream.url(), "");
+    let url = proxy.url("/feed");
+    // What is printed is more than a pipe holds, and nobody reads it.
+    let tail = Tail::start(&url, &["--json", "--timeout", "1s"]);
+    assert_eq!(tail.end().0, Some(124));
+}

@@ -6,6 +6,7 @@ import { count, several } from './format.js';
 import { below } from './patches.js';
 
 const PART = 100; // children of one container that are shown at once
+const ROOM = 3000; // values after which "Open all" opens no more
 const PREVIEW = 56; // characters that a closed branch says of itself
 const LONGEST = 4000; // characters of a text
 
@@ -19,8 +20,10 @@ export class Opened {
     this.onChange = onChange;
   }
 
-  is(pointer, depth, children) {
-    return this.#open.get(pointer) ?? this.#all ?? (depth === 0 || (depth === 1 && children <= 12));
+  /** Whether a branch is open; `room` is how many values more may be shown unless somebody asks for them. */
+  is(pointer, depth, children, room) {
+    const all = this.#all && room > 0;
+    return this.#open.get(pointer) ?? all ?? (depth === 0 || (depth === 1 && children <= 12));
   }
 
   set(pointer, open) {
@@ -60,12 +63,13 @@ export function tree(document, { found, before, beat, opened, label }) {
       if (at === 0) break;
     }
   }
-  const look = { found, before, beat: beat % 2 ? 'odd' : 'even', opened, inside };
+  const look = { found, before, beat: beat % 2 ? 'odd' : 'even', opened, inside, room: ROOM };
   return h('ul', { class: 'tree', 'aria-label': label, onkeydown: walk },
     node(undefined, document, '', 0, look));
 }
 
 function node(token, value, pointer, depth, look) {
+  look.room -= 1;
   const mark = look.found.marks.get(pointer);
   const attributes = {
     key: `+${pointer}`, 'data-pointer': pointer, class: mark && `mark ${mark.kind} ${look.beat}`,
@@ -75,7 +79,7 @@ function node(token, value, pointer, depth, look) {
   if (value === null || typeof value !== 'object') return h('li', attributes, name, scalar(value), told);
   const keys = Array.isArray(value) ? value : Object.keys(value);
   const words = Array.isArray(value) ? `[${several(keys.length, 'element')}]` : `{${several(keys.length, 'member')}}`;
-  const isOpen = look.opened.is(pointer, depth, keys.length);
+  const isOpen = look.opened.is(pointer, depth, keys.length, look.room);
   const touched = look.inside.get(pointer);
   const summary = h('summary', null, name, h('span', { class: 'quiet' }, words),
     !isOpen && touched && h('span', { class: `within ${look.beat}` }, ` ${several(touched, 'change')} inside`),

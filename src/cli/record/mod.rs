@@ -6,7 +6,7 @@
 mod file;
 mod polled;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::time::sleep_until;
 
+use self::file::Out;
 use self::polled::{Observed, Poller};
 use super::CliError;
 use super::recording::Writer;
@@ -82,6 +83,9 @@ pub enum RecordError {
     /// It holds something already.
     #[error("{} exists; --append goes on with it, or choose another name", .0.display())]
     Exists(PathBuf),
+    /// It is to be gone on with, and holds something else.
+    #[error("{} is no recording of pollcast, so that nothing is appended to it; choose another name", .0.display())]
+    Foreign(PathBuf),
 }
 
 impl RecordError {
@@ -96,7 +100,10 @@ pub fn record(arguments: &Arguments) -> Result<ExitCode, CliError> {
         .enable_all()
         .build()
         .map_err(RecordError::Runtime)?;
-    runtime.block_on(recorded(arguments))?;
+    let recorded = runtime.block_on(recorded(arguments));
+    // A pipe may be full; nobody waits for it.
+    runtime.shutdown_background();
+    recorded?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,7 +136,8 @@ async fn recorded(arguments: &Arguments) -> Result<(), RecordError> {
 struct Recorder<'a> {
     arguments: &'a Arguments,
     asker: Asker,
-    writer: Writer<Box<dyn Write>>,
+    out: Out,
+    writer: Writer<Vec<u8>>,
     screen: Screen,
     started: Instant,
     counted: u64,
@@ -149,7 +157,8 @@ impl<'a> Recorder<'a> {
         let mut recorder = Self {
             arguments,
             asker,
-            writer: Writer::new(opened.out),
+            out: opened.out,
+            writer: Writer::new(Vec::new()),
             screen,
             started: Instant::now(),
             counted: 0,
@@ -158,13 +167,14 @@ impl<'a> Recorder<'a> {
             let from = recorder.asker.place();
             let path = arguments.source.url.path();
             let begun = recorder.writer.begin(&from, path);
-            recorder.written(begun)?;
+            begun.map_err(|source| recorder.unwritten(source))?;
         }
         Ok(recorder)
     }
 
     /// Follows; if that is not understood, polls.
     async fn run(&mut self) -> Result<(), RecordError> {
+        self.written(Ok(())).await?;
         match self.follow().await {
             Err(RecordError::Subscribe(SubscribeError::NoStream(_))) => self.poll().await,
             ended => ended,
@@ -206,7 +216,7 @@ impl<'a> Recorder<'a> {
                     self.writer.lost(&why)
                 }
             };
-            self.written(written)?;
+            self.written(written).await?;
             if self.is_enough() {
                 return Ok(());
             }
@@ -238,7 +248,7 @@ impl<'a> Recorder<'a> {
                 self.screen.note(&problem);
             }
             let written = self.writer.event(&event, &change);
-            self.written(written)?;
+            self.written(written).await?;
             self.counted += u64::from(!matches!(change, Change::Word(_)));
             if self.is_enough() {
                 return Ok(());
@@ -272,11 +282,22 @@ impl<'a> Recorder<'a> {
         )
     }
 
-    fn written(&self, written: std::io::Result<()>) -> Result<(), RecordError> {
-        written.map_err(|source| RecordError::Write {
+    /// Writes what there is to write.
+    async fn written(&mut self, told: std::io::Result<()>) -> Result<(), RecordError> {
+        let lines = std::mem::take(self.writer.out());
+        let written = match told {
+            Ok(()) if lines.is_empty() => Ok(()),
+            Ok(()) => self.out.write(lines).await,
+            Err(error) => Err(error),
+        };
+        written.map_err(|source| self.unwritten(source))
+    }
+
+    fn unwritten(&self, source: std::io::Error) -> RecordError {
+        RecordError::Write {
             path: self.arguments.output.clone(),
             source,
-        })
+        }
     }
 }
 

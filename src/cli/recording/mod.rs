@@ -20,5 +20,7 @@ pub use reader::{RecordingError, millis};
 pub use timeline::{Answer, Player, Timeline};
 pub use writer::Writer;
 
+/// How the first line that is written begins.
+pub const HEAD: &str = r#"{"pollcast_recording":"#;
 /// The version that is written, and the newest that is read.
 const VERSION: u64 = 1;

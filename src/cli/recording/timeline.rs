@@ -153,6 +153,9 @@ impl Player {
                 );
             }
             Change::Word(members) => self.word(event, &members),
+            Change::Other if event.name == "snapshot" => {
+                return Err("its document is nested too deeply, or no JSON".to_owned());
+            }
             Change::Blind(_) | Change::Other => None,
         })
     }
@@ -227,8 +230,14 @@ mod tests {
     fn what_does_not_fit_is_told_with_its_line() {
         let wrong = r#"{"at":2,"event":"patch","id":"a-2","data":[{"op":"remove","path":"/7"}]}"#;
         let item = r#"{"at":2,"event":"added","id":"a-2","data":{"key":1,"item":2}}"#;
+        let deep = format!(
+            r#"{{"at":1,"document":{}{}}}"#,
+            "[".repeat(200),
+            "]".repeat(200)
+        );
         for (lines, words) in [
-            (&[FIRST, wrong][..], "line 2: the patch a-2 does not fit"),
+            (&[deep.as_str()][..], "line 1: its document is nested too"),
+            (&[FIRST, wrong], "line 2: the patch a-2 does not fit"),
             (&[FIRST, item], "line 2: it tells of an item"),
             (&[NEXT], "it tells no whole document"),
         ] {

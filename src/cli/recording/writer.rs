@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::VERSION;
+use super::{HEAD, VERSION};
 use crate::cli::subscribe::{Change, Event};
 use crate::core::json::Json;
 
@@ -39,9 +39,7 @@ impl<W: Write> Writer<W> {
     pub fn begin(&mut self, from: &str, path: &str) -> io::Result<()> {
         let (from, path) = (text(from), text(path));
         let now = now();
-        let head = format!(
-            r#"{{"pollcast_recording":{VERSION},"at":"{now}","from":{from},"path":{path}}}"#
-        );
+        let head = format!(r#"{HEAD}{VERSION},"at":"{now}","from":{from},"path":{path}}}"#);
         self.write(head)
     }
 
@@ -92,6 +90,11 @@ impl<W: Write> Writer<W> {
         self.write(format!(
             r#"{{"at":"{now}","connection":"lost","reason":{why}}}"#
         ))
+    }
+
+    /// Where it is written.
+    pub fn out(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// How many lines and bytes were written.

@@ -116,9 +116,10 @@ impl Show {
         };
         while !self.over && self.was_seen() {
             let due = match &self.next {
-                Some((at, _)) => began + self.scaled(at.saturating_sub(self.pace.from)),
-                None => began + self.scaled(self.length() + BREAK),
+                Some((at, _)) => self.scaled(at.saturating_sub(self.pace.from)),
+                None => self.scaled(self.length().saturating_add(BREAK)),
             };
+            let due = began.saturating_add(due);
             let held = self.pace.wait && self.number == 1 && now < began + FIRST;
             if now < due || held {
                 return;
@@ -253,6 +254,24 @@ mod tests {
         let mut max = show(|pace| pace.speed = Speed::Max);
         let told: Vec<_> = (0..6).map(|_| asked(&mut max, false, 0)).collect();
         assert_eq!(told, ["[1]", "[2]", "503", "503", "[2]", "[3]"]);
+    }
+
+    #[test]
+    fn what_is_due_at_the_end_of_time_is_waited_for() {
+        let far = "{\"at\":1,\"body\":\"[1]\"}\n{\"at\":18000000000000000,\"body\":\"[2]\"}\n";
+        let timeline = Timeline::read(far.as_bytes()).unwrap();
+        let (from, until) = timeline.span();
+        let pace = Pace {
+            speed: Speed::Times(0.001),
+            from,
+            until,
+            again: true,
+            wait: false,
+            end: false,
+        };
+        let mut show = Show::new(&timeline, pace);
+        assert_eq!(asked(&mut show, false, 5), "[1]");
+        assert_eq!(asked(&mut show, false, u64::MAX - 1), "[1]");
     }
 
     #[test]

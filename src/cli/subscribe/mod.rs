@@ -6,18 +6,20 @@
 //! change that does not fit ends the connection, and the next one asks for the whole document.
 
 mod parser;
+mod refusal;
 mod replica;
 mod source;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
 use reqwest::Response;
 use tokio::sync::mpsc;
 
 use self::parser::Parser;
+use self::refusal::refused;
 
 use crate::core::json::Json;
 use crate::peers::{UNTRUSTED, root_cause};
@@ -274,27 +276,6 @@ fn no_connection(error: &reqwest::Error) -> String {
         false => "",
     };
     format!("no connection ({cause}{hint})")
-}
-
-async fn refused(response: Response, place: String) -> SubscribeError {
-    let status = response.status();
-    let detail = match response.headers().get(LOCATION) {
-        Some(_) => ", which leads elsewhere; headers and bodies are sent to no other host".into(),
-        None => detail(&response.text().await.unwrap_or_default()),
-    };
-    SubscribeError::Refused {
-        place,
-        status,
-        detail,
-    }
-}
-
-/// The explanation in a problem document (RFC 9457).
-fn detail(body: &str) -> String {
-    let problem: Option<serde_json::Value> = serde_json::from_str(body).ok();
-    problem
-        .and_then(|problem| Some(format!(": {}", problem.get("detail")?.as_str()?)))
-        .unwrap_or_default()
 }
 
 /// The text at this member of an object.

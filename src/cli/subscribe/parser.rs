@@ -1,5 +1,6 @@
 //! Reading an event stream (WHATWG HTML, sections 9.2.5 and 9.2.6).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::core::json;
@@ -26,8 +27,27 @@ impl Event {
             Err(_) => text(&self.data),
         };
         let (name, id) = (text(&self.name), text(&self.id));
-        format!("\"event\":{name},\"id\":{id},\"data\":{data}")
+        without_controls(format!("\"event\":{name},\"id\":{id},\"data\":{data}"))
     }
+}
+
+/// JSON lets control characters from U+007F on stand in texts, and some terminals obey them.
+fn without_controls(json: String) -> String {
+    if !json.contains(char::is_control) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // Between the tokens of a value.
+            '\t' => out.push(' '),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Turns bytes into events. Outlives connections: the last id and the retry time stay.
@@ -180,5 +200,20 @@ mod tests {
         let (_, mut parser) = parse(&[b"id: 1\ndata: a\n\nid: 2\ndata: b"]);
         parser.disconnected();
         assert_eq!(parser.last_id(), "1");
+    }
+
+    #[test]
+    fn members_do_nothing_to_a_terminal() {
+        let mut event = Event {
+            name: "\u{9b}2J".to_owned(),
+            id: "\u{1b}\u{7f}".to_owned(),
+            data: "{\"\u{9b}\":\t\n\"\u{7f}ü\"}".to_owned(),
+        };
+        assert_eq!(
+            event.members(),
+            r#""event":"\u009b2J","id":"\u001b\u007f","data":{"\u009b":  "\u007fü"}"#
+        );
+        event.data = "no \u{9b}JSON".to_owned();
+        assert!(event.members().ends_with(r#""data":"no \u009bJSON""#));
     }
 }

@@ -75,7 +75,11 @@ impl Replica {
         match event.name.as_str() {
             "snapshot" => match read() {
                 Ok(after) => Ok(self.whole(after)),
-                Err(_) => Ok(Change::Other),
+                Err(_) => {
+                    // What changes from here on is not the document that is held.
+                    self.document = None;
+                    Ok(Change::Other)
+                }
             },
             "patch" => {
                 let patch = Patch::parse(event.data.as_bytes());
@@ -252,5 +256,10 @@ mod tests {
         replica.take(&event("reset", r#"{"reason":"x"}"#)).unwrap();
         assert!(replica.take(&event("patch", add)).is_err());
         assert!(replica.take(&event("patch", "[{}]")).is_err());
+        // What nobody can read is another document than the one before.
+        replica.take(&event("snapshot", "{}")).unwrap();
+        replica.take(&event("snapshot", "{")).unwrap();
+        let change = replica.take(&event("patch", add)).unwrap();
+        assert!(matches!(change, Change::Blind(_)), "{change:?}");
     }
 }

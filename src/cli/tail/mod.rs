@@ -88,7 +88,7 @@ pub fn tail(arguments: &Arguments) -> Result<ExitCode, CliError> {
         .build()
         .map_err(TailError::Runtime)?;
     let (end, waited) = runtime.block_on(watched(arguments))?;
-    // A filter may still be running; nobody waits for it.
+    // A filter may still be running, or a pipe be full; nobody waits for it.
     runtime.shutdown_background();
     Ok(match end {
         End::TimedOut => TIMED_OUT.into(),
@@ -229,7 +229,8 @@ impl<'a> Watch<'a> {
                 self.teller.tell(event, &change, &time, width())
             }
         };
-        self.screen.print(&text).map_err(TailError::Output)?;
+        let printed = self.screen.print(&text).await;
+        printed.map_err(TailError::Output)?;
         if let Change::Word(members) = &change {
             if event.name == "status" {
                 self.progress.status(members);

@@ -4,4 +4,4 @@ mod paint;
 mod screen;
 
 pub use paint::{Ink, Paint, When, harmless, shortened, width};
-pub use screen::Screen;
+pub use screen::{Screen, to_stdout};

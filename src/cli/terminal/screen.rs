@@ -9,6 +9,20 @@ use super::{Ink, Paint, When, shortened, width};
 /// From the start of the line, and everything on it away.
 const ERASED: &str = "\r\u{1b}[K";
 
+/// Writes to standard output on a thread beside: whoever reads it may stop, and Ctrl-C still ends
+/// the process, if its runtime waits for nobody.
+///
+/// # Errors
+/// If nobody reads it any more.
+pub async fn to_stdout(bytes: Vec<u8>) -> io::Result<()> {
+    let write = move || {
+        let mut out = io::stdout().lock();
+        out.write_all(&bytes)?;
+        out.flush()
+    };
+    tokio::task::spawn_blocking(write).await?
+}
+
 /// Standard output and standard error, one of them with a line that comes and goes.
 #[derive(Debug)]
 pub struct Screen {
@@ -39,14 +53,12 @@ impl Screen {
     ///
     /// # Errors
     /// If nobody reads them any more.
-    pub fn print(&mut self, lines: &str) -> io::Result<()> {
+    pub async fn print(&mut self, lines: &str) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
         self.erase();
-        let mut out = io::stdout().lock();
-        out.write_all(lines.as_bytes())?;
-        out.flush()
+        to_stdout(lines.to_owned().into_bytes()).await
     }
 
     /// Says something that is no event; never among a script's lines.
