@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderValue, Version};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::info;
@@ -92,8 +93,8 @@ pub struct Finished<'a> {
 
 impl Finished<'_> {
     /// The path of its target, if need be the beginning of it.
-    pub fn path<'a>(&self, session: &'a Session) -> Cow<'a, str> {
-        short(session.req_header().uri.path())
+    pub fn path(&self, session: &Session) -> String {
+        path(session.req_header().uri.path())
     }
 
     /// Writes its line.
@@ -112,7 +113,7 @@ impl Finished<'_> {
         info!(
             target: TARGET,
             method = &*short(request.method.as_str()),
-            path = &*self.path(session),
+            path = self.path(session),
             status = head.map(|head| head.status.as_u16()),
             protocol = protocol(request.version),
             bytes = session.body_bytes_sent(),
@@ -177,7 +178,7 @@ impl Stay {
         Self {
             began,
             feed: Arc::clone(feed),
-            path: short(request.uri.path()).into(),
+            path: path(request.uri.path()).into(),
             request_id: request_id(request).cloned(),
             trace,
             client,
@@ -240,6 +241,12 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok()
 }
 
+/// A path, or its beginning, in ASCII: a line of JSON, too, must hold nothing that moves a terminal
+/// or that some readers take for the line's end.
+fn path(text: &str) -> String {
+    utf8_percent_encode(&short(text), CONTROLS).to_string()
+}
+
 /// The text, or its beginning.
 fn short(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST {
@@ -263,6 +270,15 @@ mod tests {
         let cut = short(&long);
         assert_eq!(cut.len(), 1023 + "...".len());
         assert!(cut.ends_with("\u{e9}..."));
+    }
+
+    #[test]
+    fn a_path_is_told_in_visible_ascii() {
+        assert_eq!(path("/a%0a\"b\\c"), "/a%0a\"b\\c");
+        assert_eq!(
+            path("/\u{7f}\u{9b}31m\u{2028}\u{202e}"),
+            "/%7F%C2%9B31m%E2%80%A8%E2%80%AE"
+        );
     }
 
     #[test]

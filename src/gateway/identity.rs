@@ -95,6 +95,21 @@ pub fn adopt(request: &mut RequestHeader, operation: Parent, continues: bool) ->
     request.insert_header(TRACEPARENT, operation.to_string())
 }
 
+/// Sees to it that the upstream is told of both, whatever a client calls a matter of one hop
+/// (`Connection`, RFC 9110 section 7.6.1): the id, and an operation of ours.
+///
+/// # Errors
+/// Never: both were headers before.
+pub fn carry(from: &RequestHeader, to: &mut RequestHeader, own: Option<Parent>) -> Result<()> {
+    if let Some(id) = request_id(from) {
+        to.insert_header(REQUEST_ID, id.clone())?;
+    }
+    match own {
+        Some(own) => to.insert_header(TRACEPARENT, own.to_string()),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -231,6 +231,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        identity::carry(session.req_header(), request, ctx.span.operation())?;
         let client = peer(session);
         if client.is_some_and(|client| self.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);

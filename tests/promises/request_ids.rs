@@ -61,6 +61,16 @@ fn ids_that_could_write_a_line_of_their_own_are_replaced() {
 }
 
 #[test]
+fn no_client_keeps_the_request_id_from_the_upstream() {
+    let stage = Stage::serving("{}");
+    let proxy = proxy(&stage.url(), "json", "");
+    let headers = [("connection", "x-request-id"), ("x-request-id", "mine")];
+    get(proxy.address(), "/x", &headers);
+    let request = seen(&stage.upstream, "/x");
+    assert_eq!(request.header("x-request-id"), Some("mine"));
+}
+
+#[test]
 fn an_upstreams_own_request_id_reaches_the_client() {
     let stage = Stage::new(|_| Reply::Answer {
         status: 200,

@@ -454,6 +454,6 @@ fn whoever_stops_reading_does_not_stop_the_timeout() {
     let proxy = Proxy::with_feed(&upstream.url(), "");
     let url = proxy.url("/feed");
     // What is printed is more than a pipe holds, and nobody reads it.
-    let tail = Tail::start(&url, &["--json", "--timeout", "1s"]);
+    let tail = follow(&url, &["--json", "--timeout", "1s"]);
     assert_eq!(tail.end().0, Some(124));
 }

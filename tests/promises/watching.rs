@@ -200,7 +200,7 @@ fn watchers_are_bounded_and_give_their_place_back() {
 fn what_was_watched_once_gives_its_memory_back_when_others_are() {
     const TOPICS: usize = 240;
     let unit: Vec<_> = (0..12_000).map(|n| format!("{n:08}")).collect();
-    let stage = Stage::serving(&json!(unit).to_string());
+    let stage = Stage::serving(json!(unit).to_string());
     let proxy = Proxy::start(&format!(
         "upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
          feeds: [{{ path: '/of/{{id}}', upstream: legacy, poll: {{ interval: 1h, linger: 1h }} }}]\n",
