@@ -13,6 +13,16 @@ use crate::support::{Dice, PATIENCE, dashboards};
 const REQUESTS: u64 = 10_000;
 const CLIENTS: u64 = 8;
 
+/// The paths of the feeds.
+const FEEDS: [&str; 6] = [
+    "/steady",
+    "/plain",
+    "/orders/{id}",
+    "/latest/{id}",
+    "/search",
+    "/mine",
+];
+
 /// Answers with all classes of statuses, whatever it is asked.
 fn answer(request: &Request) -> Reply {
     let sum: u64 = request.target.bytes().map(u64::from).sum();
@@ -49,16 +59,8 @@ fn config(url: &str) -> String {
 
 /// What the configuration names: feeds, routes, upstreams, servers; and where this one listens.
 fn configured(proxy: &Proxy, upstream: &str) -> BTreeSet<String> {
-    let feeds = [
-        "/steady",
-        "/plain",
-        "/orders/{id}",
-        "/latest/{id}",
-        "/search",
-        "/mine",
-    ];
     let others = ["/", "/api", "a", "b", upstream, env!("CARGO_PKG_VERSION")];
-    let names = feeds.into_iter().chain(others).map(str::to_owned);
+    let names = FEEDS.into_iter().chain(others).map(str::to_owned);
     let admin = proxy.admin_url("").replace("http://", "");
     names.chain([proxy.address().to_string(), admin]).collect()
 }
@@ -225,14 +227,7 @@ fn ten_thousand_random_requests_make_no_series_of_their_own() {
 
     // They were many, and of every kind.
     let sum = |family: &str, label: &str| proxy.metric(&format!("pollcast_{family}"), &[label]);
-    for feed in [
-        "/steady",
-        "/plain",
-        "/orders/{id}",
-        "/latest/{id}",
-        "/search",
-        "/mine",
-    ] {
+    for feed in FEEDS {
         let feed = format!("feed=\"{feed}\"");
         assert!(sum("connections_opened_total", &feed) > 10.0, "{feed}");
     }
