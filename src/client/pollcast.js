@@ -24,7 +24,7 @@ const misfit = (what = 'a change') => {
   throw new Error(`${what} does not fit`);
 };
 const tokens = (pointer) => {
-  if (/^[^/]|~(?![01])/.test(pointer)) misfit(`the pointer ${pointer}`);
+  if (/^[^/]|~(?![01])/.test(pointer)) misfit(`pointer ${pointer}`);
   return pointer.split('/').map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 };
 /** Sets a member as data, whatever its name: `__proto__` is a name like others. */
@@ -87,7 +87,7 @@ export function patch(document, operations) {
   };
 
   for (const { op, path, from, value } of operations) {
-    if (value === undefined && ['add', 'replace', 'test'].includes(op)) misfit();
+    if (value === undefined && /add|replace|test/.test(op)) misfit();
     if (op === 'add') add(path, value);
     else if (op === 'remove') remove(path);
     else if (op === 'replace') {
@@ -175,7 +175,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
     const said = (name) => response.headers.get(name);
     const reason = status === 200 ? 'no event stream' : `HTTP ${status}`;
     if (/204|4(?!08|29)../.test(status)) return on.end(reason);
-    if (status !== 200 || !/^text\/event-stream\b/i.test(said('content-type'))) {
+    if (status !== 200 || !/^text\/event-stream/i.test(said('content-type'))) {
       return on.fail(reason, said('retry-after') * 1e3 || 0);
     }
     on.open();

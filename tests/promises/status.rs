@@ -432,6 +432,36 @@ fn what_belongs_to_some_clients_is_shown_to_nobody_and_secrets_are_hidden_everyw
 }
 
 #[test]
+fn what_is_wrong_with_the_answer_for_one_client_is_told_without_its_words() {
+    let stage = Stage::serving("<users><s3cret>1</users>");
+    let config = |share: &str| {
+        format!(
+            "upstreams: {{ shop: {{ url: \"{}\" }} }}\n\
+             feeds: [{{ path: /feed, upstream: shop, document: {{ format: xml }}{share} }}]\n",
+            stage.url()
+        )
+    };
+    let said = |proxy: &Proxy| {
+        let headers = [("accept", "text/event-stream"), ("authorization", "mine")];
+        let _stream = get(proxy.address(), "/feed", &headers);
+        let mut said = String::new();
+        eventually("the poll has failed", || {
+            said = asked(proxy, "/api/topics?feed=/feed").to_string();
+            said.contains("\"down\"")
+        });
+        said + &proxy.log()
+    };
+    let everyone = Proxy::start(&config(""));
+    assert!(said(&everyone).contains("s3cret"), "it names what is wrong");
+    let one = Proxy::start(&config(", share: { per_credential: [authorization] }"));
+    let said = said(&one);
+    assert!(
+        said.contains("the answer cannot be read (") && !said.contains("s3cret"),
+        "{said}"
+    );
+}
+
+#[test]
 fn topics_are_listed_page_by_page_even_while_they_go() {
     let stage = Stage::new(|request| Reply::json(format!("[{:?}]", request.target)));
     let proxy = Proxy::start(&format!(

@@ -43,9 +43,10 @@ impl Poller {
         let found = match found {
             Ok(found) => found,
             Err(failure) => {
+                let reason = self.reason(&failure);
                 self.metrics.polled(failure.label());
-                self.remember(started, body_bytes, failed(failure.label(), &failure));
-                return self.failed(&failure, hints, self.clock.now());
+                self.remember(started, body_bytes, failed(failure.label(), &reason));
+                return self.failed(reason, failure.denial(), hints);
             }
         };
         self.metrics.polled(found.label());
@@ -97,9 +98,21 @@ impl Poller {
         });
     }
 
+    /// What may be said of it. What is wrong with an answer for some clients only may name what is
+    /// in it.
+    fn reason(&self, failure: &Failure) -> String {
+        match failure {
+            Failure::Unreadable(error) if self.feed().is_confidential() => {
+                format!("the answer cannot be read ({})", error.reason())
+            }
+            failure => failure.to_string(),
+        }
+    }
+
     /// The last good document stays, and the feed's health says why.
-    fn failed(&mut self, failure: &Failure, hints: Hints, now: Timestamp) -> Next {
-        self.note_failure(failure.to_string(), failure.denial(), now);
+    fn failed(&mut self, reason: String, denial: Option<Denial>, hints: Hints) -> Next {
+        let now = self.clock.now();
+        self.note_failure(reason, denial, now);
         let health = self.topic.health();
         let failures = health.failures();
         let mut next = self.schedule.failed(failures, hints, now, rand::random());
