@@ -24,7 +24,7 @@ const misfit = (what = 'a change') => {
   throw new Error(`${what} does not fit`);
 };
 const tokens = (pointer) => {
-  if (/^[^/]|~(?![01])/.test(pointer)) misfit(`pointer ${pointer}`);
+  if (/^[^/]|~(?![01])/.test(pointer)) misfit(pointer);
   return pointer.split('/').map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'));
 };
 /** Sets a member as data, whatever its name: `__proto__` is a name like others. */
@@ -182,7 +182,7 @@ function byFetch(url, { method, headers, body, credentials }, on) {
     const [reader, text, feed] = [response.body.getReader(), new TextDecoder(), parser(on)];
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) throw new Error('closed');
+      if (done) return on.fail('closed');
       on.heard();
       feed(text.decode(value, { stream: true }));
     }
@@ -281,11 +281,11 @@ class Live extends EventTarget {
     this.dispatchEvent(Object.assign(new Event(name), what));
   }
 
-  #become(state, { since, lastSuccess = null, reason = null } = {}) {
+  #become(state, { since = new Date(), lastSuccess = null, reason = null } = {}) {
     if (state === 'connecting' && navigator?.onLine === false) state = 'offline';
     if (this.state === 'ended' || (state === this.state && reason === this.#told.reason)) return;
     this.state = state;
-    this.#told = { since: since ?? new Date(), lastSuccess, reason };
+    this.#told = { since, lastSuccess, reason };
     this.#say();
     this.#emit('state', this.freshness);
   }
@@ -337,10 +337,7 @@ class Live extends EventTarget {
       }),
       heard: now(() => (this.#heard = Date.now())),
       retry: now((retry) => (this.#retry = retry)),
-      take: now((name, data, id) => {
-        this.#heard = Date.now();
-        this.#take(this.#names.get(name), data, id);
-      }),
+      take: now((name, data, id) => this.#take(this.#names.get(name), data, id)),
       lost: now((isForGood) => {
         this.#isTold = true; // nothing that is settling makes it live now
         this.#become('connecting', { reason: 'lost' });
@@ -369,6 +366,7 @@ class Live extends EventTarget {
   }
 
   #take(name, data, id) {
+    this.#heard = Date.now();
     if (!name) return; // a heartbeat
     this.#say({ take: [name, data, id] });
     try {
