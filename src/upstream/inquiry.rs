@@ -125,7 +125,8 @@ impl Answered {
 }
 
 impl Inquiry {
-    /// Nothing was asked yet. To be called within a runtime.
+    /// Nothing was asked yet; the first answer is compared with what the topic holds. To be called
+    /// within a runtime.
     pub(super) fn new(
         topic: &Topic,
         client: Client,
@@ -135,18 +136,29 @@ impl Inquiry {
         clock: Clock,
     ) -> Self {
         let feed = topic.feed();
+        let mut document = Document::new(feed.document.view.clone());
+        let held = topic.held();
+        let document_bytes = held.as_ref().map_or(0, Bytes::len);
+        if let Some(held) = held {
+            document.go_on_from(held);
+        }
         Self {
             client,
             ask: Ask::of(feed, topic.identity().target()),
             gate,
             clock,
             reading: Reading::new(feed, workers),
-            document: Document::new(feed.document.view.clone()),
+            document,
             exporter,
-            document_bytes: 0,
+            document_bytes,
             noisy_places: 0,
             validators: Validators::default(),
         }
+    }
+
+    /// The first answer is compared with nothing.
+    pub(super) fn forget(&mut self) {
+        self.document.forget_before();
     }
 
     /// Asks the upstream, conditionally if it is to be believed that nothing changed.

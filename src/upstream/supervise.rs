@@ -16,12 +16,17 @@ use crate::hub::{Hub, Topic};
 const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps a poller running. A panic in one is a mistake of ours; it must not leave a feed behind
-/// that looks live and is dead. `make` starts afresh: the next document is told as a snapshot.
+/// that looks live and is dead. `make` goes on from the last good document, unless that is what the
+/// poller crashed over twice: then the next document is told as a snapshot.
 pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Poller) {
-    while let Err(crash) = AbortOnDropHandle::new(tokio::spawn(make().run())).await {
+    let mut crashed_after = None;
+    let mut poller = make();
+    while let Err(crash) = AbortOnDropHandle::new(tokio::spawn(poller.run())).await {
         if !crash.is_panic() {
             return;
         }
+        let success = topic.health().last_success();
+        let is_again = crashed_after.replace(success) == Some(success);
         error!(
             feed = topic.feed().path,
             "poller crashed; starting it again"
@@ -35,6 +40,10 @@ pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Polle
         );
         topic.warmed();
         sleep(topic.feed().poll.interval.max(CRASH_PAUSE)).await;
+        poller = match is_again {
+            true => make().afresh(),
+            false => make(),
+        };
     }
 }
 

@@ -9,6 +9,7 @@ mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -23,7 +24,9 @@ use crate::config::{Feed, Idle};
 use crate::core::cursor::Notice;
 use crate::core::event::{State, Timestamp};
 use crate::core::health::{Denial, Health};
+use crate::core::id::EventId;
 use crate::core::log::Log;
+use crate::core::past::Past;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
 use crate::core::trail::Trail;
@@ -84,17 +87,31 @@ pub enum Warmth {
 impl Topic {
     /// A topic that was never polled.
     pub fn new(common: Arc<Common>, identity: Identity) -> Arc<Self> {
+        Self::from_past(common, identity, None)
+    }
+
+    /// A topic that goes on where another one was: cold, as after a pause, with the last good
+    /// document, and the changes before it for whoever resumes.
+    pub fn continued(common: Arc<Common>, identity: Identity, past: Past) -> Arc<Self> {
+        Self::from_past(common, identity, Some(past))
+    }
+
+    fn from_past(common: Arc<Common>, identity: Identity, past: Option<Past>) -> Arc<Self> {
         let now = identity.made();
         let feed = common.feed();
-        let log = Log::new(
-            identity.epoch(),
-            feed.events.names.clone(),
-            feed.events.history,
-        );
+        let changed = past.as_ref().and_then(Past::changed);
         let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
         if feed.is_private() {
             health = health.of_one_client();
         }
+        if past.is_some() {
+            health = health.continued(changed);
+        }
+        let (names, bounds) = (feed.events.names.clone(), feed.events.history);
+        let log = match past {
+            Some(past) => Log::resume(past, names, bounds),
+            None => Log::new(identity.epoch(), names, bounds),
+        };
         let mut inner = Inner {
             log,
             health,
@@ -104,13 +121,14 @@ impl Topic {
             warm: false,
             refused: None,
             draining: false,
-            changed: None,
+            changed,
             lessons: Lessons::default(),
             spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
             next: None,
             trail: Trail::default(),
         };
+        inner.shares.holds(inner.log.held());
         inner.renew_notice();
         Arc::new(Self {
             common,
@@ -192,6 +210,21 @@ impl Topic {
     /// Follows who listens.
     pub fn audience(&self) -> watch::Receiver<Audience> {
         self.audience.subscribe()
+    }
+
+    /// What another topic needs to go on where this one is; none before the first document.
+    pub fn past(&self) -> Option<Past> {
+        self.lock().log.past()
+    }
+
+    /// The newest document, compact JSON; none before the first.
+    pub fn held(&self) -> Option<Bytes> {
+        self.lock().log.document(usize::MAX)?.1
+    }
+
+    /// The id of the event with this sequence.
+    pub fn event_id(&self, sequence: u64) -> EventId {
+        self.lock().log.id(sequence)
     }
 
     /// What the polls so far say of the feed.
