@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces`, `backplane` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -20,6 +20,7 @@
 //! | `shown` | the whole of it for an operator's eyes, secrets hidden |
 
 mod addresses;
+mod backplane;
 mod credentials;
 mod deliver;
 mod document;
@@ -64,6 +65,7 @@ mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
+pub use backplane::{Backplane, Store, Synced};
 pub use credentials::Credentials;
 pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
@@ -108,6 +110,8 @@ pub struct Config {
     pub logs: Logs,
     /// Where spans are sent, if they are.
     pub traces: Option<Traces>,
+    /// Where events are kept.
+    pub backplane: Backplane,
     /// The named backends, in the file's order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The event streams, in the file's order; paths are distinct.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use super::backplane::backplane;
 use super::feed::feeds;
 use super::headers::{Sent, headers};
 use super::keys::{ADMIN, ROUTE, SERVER, TOP};
@@ -51,6 +52,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         admin,
         logs: logs(&top),
         traces: traces(&top),
+        backplane: backplane(&top),
         upstreams: upstreams.all(),
         feeds,
         routes,
