@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::admin::{self, Admin};
+use crate::backplane;
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::gateway::{self, Admission, Gateway};
@@ -81,6 +82,9 @@ pub enum StartError {
     /// Polls cannot prove who asks.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Events cannot be kept as the configuration wants it.
+    #[error(transparent)]
+    Store(#[from] backplane::file::OpenError),
     /// Spans cannot be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -174,7 +178,11 @@ impl Server {
         let tracer = Tracer::start(config.traces.as_ref())?;
         let gates = Arc::new(Gates::new(clock, &registry));
         let polls = upstream::Metrics::new(&registry);
-        let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
+        let kept = backplane::start(&config, &registry)?;
+        let (upstreams, running) = ((&*peers, &*gates), kept.clone());
+        let hub = start_polling(
+            &config, &registry, &polls, upstreams, clock, &tracer, running,
+        )?;
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
@@ -228,6 +236,7 @@ impl Server {
         draining.send_replace(true);
         hub.drain(config.server.drain / 2);
         if leave::finished(&admission, &unfinished, deadline, &mut leave).await {
+            leave::close(kept.backplane, deadline, &mut leave).await;
             leave::flush(tracer, deadline, &mut leave).await;
         }
         Ok(())

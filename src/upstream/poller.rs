@@ -77,6 +77,12 @@ impl Poller {
         }
     }
 
+    /// The same, but the first answer is compared with nothing.
+    pub(super) fn afresh(mut self) -> Self {
+        self.inquiry.forget();
+        self
+    }
+
     /// Polls until the task is dropped. A feed that is kept polled starts at its own offset; one
     /// that waits for demand starts the moment somebody comes.
     pub async fn run(mut self) {

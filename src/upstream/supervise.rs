@@ -17,8 +17,9 @@ use crate::hub::{Hub, Topic};
 const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps a poller running until `over` is ready, and is done once there is none. A panic in one is a
-/// mistake of ours; it must not leave a feed behind that looks live and is dead. `make` starts
-/// afresh: the next document is told as a snapshot.
+/// mistake of ours; it must not leave a feed behind that looks live and is dead. `make` goes
+/// on from the last good document, unless that is what the poller crashed over twice: then the next
+/// document is told as a snapshot.
 pub async fn supervise(
     topic: Arc<Topic>,
     clock: Clock,
@@ -26,8 +27,10 @@ pub async fn supervise(
     over: impl Future<Output = ()>,
 ) {
     let mut over = pin!(over);
+    let mut crashed_after = None;
+    let mut next = make();
     loop {
-        let mut poller = AbortOnDropHandle::new(tokio::spawn(make().run()));
+        let mut poller = AbortOnDropHandle::new(tokio::spawn(next.run()));
         let end = tokio::select! {
             end = &mut poller => end,
             () = &mut over => {
@@ -39,6 +42,8 @@ pub async fn supervise(
         if !end.is_err_and(|crash| crash.is_panic()) {
             return;
         }
+        let success = topic.health().last_success();
+        let is_again = crashed_after.replace(success) == Some(success);
         error!(
             feed = topic.feed().path,
             "poller crashed; starting it again"
@@ -55,6 +60,10 @@ pub async fn supervise(
             () = sleep(topic.feed().poll.interval.max(CRASH_PAUSE)) => {}
             () = &mut over => return,
         }
+        next = match is_again {
+            true => make().afresh(),
+            false => make(),
+        };
     }
 }
 

@@ -8,9 +8,10 @@ mod seen;
 mod succession;
 mod told;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,10 @@ use crate::core::cursor::Notice;
 use crate::core::document::Document;
 use crate::core::event::{State, Timestamp};
 use crate::core::health::{Denial, Health};
+use crate::core::id::{Epoch, EventId};
+use crate::core::lineage::Lineage;
 use crate::core::log::Log;
+use crate::core::past::Past;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
 use crate::core::trail::Trail;
@@ -47,6 +51,8 @@ pub struct Topic {
     audience: watch::Sender<Audience>,
     /// How often somebody asked for a poll.
     pokes: watch::Sender<u64>,
+    /// What the store knows it by.
+    mark: OnceLock<[u8; 32]>,
     /// The one that it takes over from, until it did.
     predecessor: Mutex<Option<Arc<Topic>>>,
     /// Told when another takes over, or nobody does.
@@ -83,6 +89,19 @@ struct Inner {
     trail: Trail,
 }
 
+/// The event that a topic will have next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Sequence of the oldest event that is kept now.
+    pub oldest: u64,
+    /// When the answer came that brings it, if that is known.
+    pub at: Option<Timestamp>,
+}
+
 /// What a new subscriber finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warmth {
@@ -117,17 +136,31 @@ pub struct Leaving {
 impl Topic {
     /// A topic that was never polled.
     pub fn new(common: Arc<Common>, identity: Identity) -> Arc<Self> {
+        Self::from_past(common, identity, None)
+    }
+
+    /// A topic that goes on where another one was: cold, as after a pause, with the last good
+    /// document, and the changes before it for whoever resumes.
+    pub fn continued(common: Arc<Common>, identity: Identity, past: Past) -> Arc<Self> {
+        Self::from_past(common, identity, Some(past))
+    }
+
+    fn from_past(common: Arc<Common>, identity: Identity, past: Option<Past>) -> Arc<Self> {
         let now = identity.made();
         let feed = common.feed();
-        let log = Log::new(
-            identity.epoch(),
-            feed.events.names.clone(),
-            feed.events.history,
-        );
+        let changed = past.as_ref().and_then(Past::changed);
         let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
         if feed.is_private() {
             health = health.of_one_client();
         }
+        if past.is_some() {
+            health = health.continued(changed);
+        }
+        let (names, bounds) = (feed.events.names.clone(), feed.events.history);
+        let log = match past {
+            Some(past) => Log::resume(past, names, bounds),
+            None => Log::new(identity.epoch(), names, bounds),
+        };
         let mut inner = Inner {
             log,
             health,
@@ -138,13 +171,14 @@ impl Topic {
             refused: None,
             leaving: None,
             document: None,
-            changed: None,
+            changed,
             lessons: Lessons::default(),
             spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
             next: None,
             trail: Trail::default(),
         };
+        inner.shares.holds(inner.log.held());
         inner.renew_notice();
         Arc::new(Self {
             common,
@@ -154,6 +188,7 @@ impl Topic {
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             pokes: watch::Sender::new(0),
+            mark: OnceLock::new(),
             predecessor: Mutex::default(),
             left_behind: CancellationToken::new(),
             at_rest: CancellationToken::new(),
@@ -234,6 +269,47 @@ impl Topic {
     /// Follows who listens.
     pub fn audience(&self) -> watch::Receiver<Audience> {
         self.audience.subscribe()
+    }
+
+    /// What another topic needs to go on where this one is; none before the first document.
+    pub fn past(&self) -> Option<Past> {
+        self.lock().log.past()
+    }
+
+    /// The newest document, compact JSON; none before the first.
+    pub fn held(&self) -> Option<Bytes> {
+        self.lock().log.document(usize::MAX)?.1
+    }
+
+    /// What `make` made of it when it was first asked.
+    pub fn mark(&self, make: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+        *self.mark.get_or_init(make)
+    }
+
+    /// What the next event will be; to be asked by whoever publishes it.
+    pub fn upcoming(&self) -> Upcoming {
+        let inner = self.lock();
+        Upcoming {
+            sequence: inner.log.newest() + 1,
+            epoch: inner.log.lineage().current(),
+            oldest: inner.log.oldest(),
+            at: inner.health.last_success(),
+        }
+    }
+
+    /// From the next event on there is another epoch; those so far keep their ids.
+    pub fn go_on_in(&self, fresh: Epoch) {
+        self.lock().log.go_on_in(fresh);
+    }
+
+    /// The epochs of its events.
+    pub fn lineage(&self) -> Lineage {
+        self.lock().log.lineage().clone()
+    }
+
+    /// The id of the event with this sequence.
+    pub fn event_id(&self, sequence: u64) -> EventId {
+        self.lock().log.id(sequence)
     }
 
     /// What the polls so far say of the feed.

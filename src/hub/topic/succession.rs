@@ -31,7 +31,7 @@ impl Topic {
         let feed = self.feed();
         let mut from = old.lock();
         let spent = Log::new(
-            from.log.epoch(),
+            from.log.lineage().current(),
             feed.events.names.clone(),
             feed.events.history,
         );
