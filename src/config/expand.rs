@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::memory;
+
 /// What a configuration may ask of the machine that it is read on.
 pub trait Surroundings {
     /// The value of an environment variable, if it is set.
@@ -29,6 +31,10 @@ pub trait Surroundings {
 
     /// How many files and sockets this process may have open, at the most; `None` if any number.
     fn open_files(&self) -> Option<u64>;
+
+    /// How much memory this process may take, in bytes: that of the machine, or of its control
+    /// group if that is less; `None` if nobody says.
+    fn memory(&self) -> Option<usize>;
 }
 
 /// The surroundings of this process.
@@ -78,6 +84,10 @@ impl Surroundings for System {
 
     fn open_files(&self) -> Option<u64> {
         getrlimit(Resource::Nofile).maximum
+    }
+
+    fn memory(&self) -> Option<usize> {
+        memory::given()
     }
 }
 
@@ -218,6 +228,10 @@ pub(super) mod tests {
 
         fn open_files(&self) -> Option<u64> {
             Some(1024)
+        }
+
+        fn memory(&self) -> Option<usize> {
+            Some(8 << 30)
         }
     }
 

@@ -18,6 +18,7 @@ pub mod id;
 pub mod json;
 pub mod latest;
 pub mod log;
+pub mod memory;
 pub mod noise;
 pub mod quiet;
 pub mod schedule;

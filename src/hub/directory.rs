@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::demand::Demand;
 use super::key::Key;
 use super::topic::Topic;
@@ -24,6 +25,8 @@ const EMPTY_LINGER: Duration = Duration::from_secs(1);
 pub enum Unserved {
     /// There are as many topics of this feed as there may be, or of all feeds together.
     Full,
+    /// All topics together keep as much as they may, even without their histories.
+    Memory,
     /// The process is about to leave.
     Draining,
 }
@@ -35,16 +38,18 @@ pub(super) struct Directory {
     all: usize,
     most: usize,
     draining: bool,
+    budget: Arc<Budget>,
 }
 
 impl Directory {
     /// No topic of any of so many feeds, and at most so many in all.
-    pub(super) fn new(feeds: usize, most: usize) -> Self {
+    pub(super) fn new(feeds: usize, most: usize, budget: Arc<Budget>) -> Self {
         Self {
             feeds: (0..feeds).map(|_| HashMap::new()).collect(),
             all: 0,
             most,
             draining: false,
+            budget,
         }
     }
 
@@ -81,6 +86,9 @@ impl Directory {
         if is_full {
             return Err(Unserved::Full);
         }
+        if !self.make_memory() {
+            return Err(Unserved::Memory);
+        }
         let key = Arc::new(key);
         let topic = make(Arc::clone(&key));
         self.feeds[feed].insert(key, Arc::clone(&topic));
@@ -88,18 +96,41 @@ impl Directory {
         Ok((topic.demand(mode), Some(topic)))
     }
 
+    /// Drops topics that last for nobody until there is memory for one more. False if there is not.
+    fn make_memory(&mut self) -> bool {
+        let lacking = self.budget.lacks();
+        let idle = || self.all().filter(|topic| !topic.is_demanded());
+        if lacking == 0 {
+            return true;
+        }
+        if idle().map(|topic| topic.weight().kept).sum::<usize>() < lacking {
+            return false;
+        }
+        let mut freed = 0;
+        while freed < lacking {
+            let Some(kept) = self.drop_idlest(0..self.feeds.len()) else {
+                return false;
+            };
+            freed += kept;
+        }
+        true
+    }
+
     /// Drops the topic of these feeds that has lasted longest for nobody. False if there is none.
     fn make_room(&mut self, feeds: Range<usize>) -> bool {
+        self.drop_idlest(feeds).is_some()
+    }
+
+    /// The same. Returns the bytes that it kept.
+    fn drop_idlest(&mut self, feeds: Range<usize>) -> Option<usize> {
         let topics = feeds.flat_map(|feed| self.feeds[feed].values().map(move |it| (feed, it)));
         let idle = topics.filter(|(_, topic)| !topic.is_demanded());
-        let Some((feed, topic)) = idle.min_by_key(|(_, topic)| topic.quiet_since()) else {
-            return false;
-        };
+        let (feed, topic) = idle.min_by_key(|(_, topic)| topic.quiet_since())?;
         let topic = Arc::clone(topic);
         self.retire(feed, &topic);
         // Whoever keeps it polled has to look.
         topic.announce(|_| ());
-        true
+        Some(topic.weight().kept)
     }
 
     /// Whether this topic was dropped.

@@ -14,9 +14,11 @@
 //! | `directory` | which topics there are on demand |
 //! | `common` | what the topics of a feed share |
 //! | `demand`, `followers`, `subscription` | who listens, who is woken, who reads where |
+//! | `budget` | what all topics hold together, and what goes when that is too much |
 //! | `report`, `metrics` | what is told of it |
 //! | `spared` | which requests the upstream was spared |
 
+mod budget;
 mod common;
 mod demand;
 mod directory;
@@ -36,6 +38,7 @@ use matchit::Router;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
+pub use budget::Budget;
 pub use common::Common;
 pub use demand::{Audience, Demand, Listeners};
 pub use directory::Unserved;
@@ -66,6 +69,7 @@ pub struct Hub {
     directory: Mutex<Directory>,
     /// Topics that are to be polled from now on; there are never more than the directory allows.
     announced: UnboundedSender<Arc<Topic>>,
+    budget: Arc<Budget>,
     secret: Secret,
     clock: Clock,
 }
@@ -111,8 +115,11 @@ impl Hub {
         }
         let (announced, announcements) = unbounded_channel();
         let most = config.server.limits.topics;
+        let budget = Arc::clone(metrics.budget());
+        budget.allow(config.server.limits.memory.bytes);
         let hub = Self {
-            directory: Mutex::new(Directory::new(feeds.len(), most)),
+            directory: Mutex::new(Directory::new(feeds.len(), most, Arc::clone(&budget))),
+            budget,
             feeds,
             router,
             announced,
@@ -120,6 +127,11 @@ impl Hub {
             clock,
         };
         (Arc::new(hub), announcements)
+    }
+
+    /// What all topics hold together.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The feed whose path this is; literal segments go before captures.

@@ -189,6 +189,12 @@ impl Server {
         let gates = Arc::new(Gates::new(clock, &registry));
         let polls = upstream::Metrics::new(&registry);
         let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
+        let memory = config.server.limits.memory;
+        info!(
+            bytes = memory.bytes,
+            auto = memory.is_auto,
+            "topics may hold so much memory together"
+        );
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));

@@ -149,6 +149,11 @@ impl Inquiry {
         }
     }
 
+    /// The memory that the last answer takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.document.weight()
+    }
+
     /// Asks the upstream, conditionally if it is to be believed that nothing changed.
     pub(super) async fn ask(
         &self,

@@ -25,6 +25,7 @@ mod latest;
 mod limits;
 mod listeners;
 mod logs;
+mod memory_budget;
 mod metrics;
 mod modes;
 mod negotiation;

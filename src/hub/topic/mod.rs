@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::budget::Share;
 use super::common::Common;
 use super::demand::Audience;
 use super::followers::Followers;
@@ -24,6 +25,7 @@ use crate::core::cursor::Notice;
 use crate::core::event::{State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::log::Log;
+use crate::core::memory::Weight;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
 use crate::core::trail::Trail;
@@ -65,6 +67,7 @@ struct Inner {
     lessons: Lessons,
     spared: Spared,
     shares: Shares,
+    share: Share,
     /// The next poll, once it is known.
     next: Option<Next>,
     trail: Trail,
@@ -108,11 +111,13 @@ impl Topic {
             lessons: Lessons::default(),
             spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
+            share: common.budget().share(),
             next: None,
             trail: Trail::default(),
         };
         inner.renew_notice();
-        Arc::new(Self {
+        let member = inner.share.member();
+        let topic = Arc::new(Self {
             common,
             identity,
             inner: Mutex::new(inner),
@@ -120,7 +125,9 @@ impl Topic {
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             pokes: watch::Sender::new(0),
-        })
+        });
+        topic.common.budget().join(member, &topic);
+        topic
     }
 
     // What anybody may know.
@@ -152,6 +159,11 @@ impl Topic {
     /// Since when nobody listens; `None` before the first came.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         self.lock().quiet_since
+    }
+
+    /// What it is counted with in the memory of all topics.
+    pub(super) fn weight(&self) -> Weight {
+        self.lock().share.weight()
     }
 
     /// What is counted for this topic's feed.
