@@ -260,6 +260,23 @@ fn without_limits_anybody_may_come_and_nobody_is_believed() {
 }
 
 #[test]
+fn a_feed_that_hides_the_client_module_is_warned_of() {
+    let warned = |server: &str, path: &str| {
+        let (_, warnings) = parsed(&format!(
+            "server: {{{server}}}\nupstreams: {{a: {{url: 'http://a'}}}}\n\
+             feeds: [{{path: '{path}', upstream: a}}]"
+        ));
+        let is_told = |it: &String| it.contains("browsers do not get the client module");
+        warnings.iter().any(is_told)
+    };
+    assert!(warned("", "/{name}") && warned("", "/pollcast.js"));
+    assert!(warned("client: /js/live.js", "/js/{file}"));
+    assert!(!warned("client: off", "/{name}"));
+    assert!(!warned("client: /js/live.js", "/{name}"));
+    assert!(!warned("", "/orders/{id}"));
+}
+
+#[test]
 fn memory_is_half_of_what_there_is_unless_a_size_is_written() {
     let memory = |text: &str| {
         let yaml = format!(
