@@ -89,6 +89,14 @@ impl Log {
         self.id(self.newest)
     }
 
+    /// The same log within other bounds.
+    #[must_use]
+    pub fn within(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self.trim();
+        self
+    }
+
     fn trim(&mut self) {
         // What comes on top: frames that readers pin, and what was compressed for somebody.
         let chained: usize = self.chains.iter().flatten().map(Chain::size).sum();

@@ -24,7 +24,7 @@ use super::transform::Workers;
 use crate::clock::Clock;
 use crate::config::Feed;
 use crate::core::change::Change;
-use crate::core::document::{Document, Observation, Rejected};
+use crate::core::document::{self, Document, Observation, Rejected};
 use crate::core::event::{Modes, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::{Hints, Sign, Witness};
@@ -126,9 +126,11 @@ impl Answered {
 }
 
 impl Inquiry {
-    /// Nothing was asked yet. To be called within a runtime.
+    /// Nothing was asked yet; answers are compared with `document`, if there is one already. To be
+    /// called within a runtime.
     pub(super) fn new(
         topic: &Topic,
+        document: Option<Document>,
         client: Client,
         gate: Arc<Gate>,
         workers: &Workers,
@@ -142,7 +144,7 @@ impl Inquiry {
             gate,
             clock,
             reading: Reading::new(feed, workers),
-            document: Document::new(feed.document.view.clone()),
+            document: document.unwrap_or_else(|| Document::new(feed.document.view.clone())),
             exporter,
             document_bytes: 0,
             noisy_places: 0,
@@ -154,6 +156,12 @@ impl Inquiry {
     /// The memory that the last answer takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.document.weight()
+    }
+
+    /// What answers are compared with; to be taken from an inquiry that is over.
+    pub(super) fn take_document(&mut self) -> Document {
+        let none = Document::new(document::View::default());
+        std::mem::replace(&mut self.document, none)
     }
 
     /// Asks the upstream, conditionally if it is to be believed that nothing changed.

@@ -57,6 +57,7 @@ impl Poller {
             schedule: Schedule::new(feed.poll.plan(), &topic.identity().offset_key()),
             inquiry: Inquiry::new(
                 &topic,
+                topic.document(),
                 client,
                 Arc::clone(&gate),
                 workers,
@@ -253,6 +254,15 @@ impl Poller {
 
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
+    }
+}
+
+impl Drop for Poller {
+    /// Leaves the document to whoever polls next, unless it may be what made this one fail.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.topic.leave(self.inquiry.take_document());
+        }
     }
 }
 

@@ -1,16 +1,19 @@
 //! One live document: its log, its health, and who waits for it.
 //!
 //! `told` is what its poller and the backplane say, `asked` what subscribers want of it, `seen` what
-//! those learn who look from outside.
+//! those learn who look from outside, and `succession` how one topic takes over from another.
 
 mod asked;
 mod seen;
+mod succession;
 mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::budget::Share;
 use super::common::Common;
@@ -22,6 +25,7 @@ use super::report::Lessons;
 use super::spared::Spared;
 use crate::config::{Feed, Idle};
 use crate::core::cursor::Notice;
+use crate::core::document::Document;
 use crate::core::event::{State, Timestamp};
 use crate::core::health::{Denial, Health};
 use crate::core::log::Log;
@@ -45,6 +49,12 @@ pub struct Topic {
     audience: watch::Sender<Audience>,
     /// How often somebody asked for a poll.
     pokes: watch::Sender<u64>,
+    /// The one that it takes over from, until it did.
+    predecessor: Mutex<Option<Arc<Topic>>>,
+    /// Told when another takes over, or nobody does.
+    left_behind: CancellationToken,
+    /// Told once nobody polls for it any more.
+    at_rest: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -61,7 +71,10 @@ struct Inner {
     warm: bool,
     /// The refusal with which polling began, until a poll succeeds.
     refused: Option<Denial>,
-    draining: bool,
+    /// Why and how its subscribers are sent away, if they are.
+    leaving: Option<Leaving>,
+    /// What its last poller compared with.
+    document: Option<Document>,
     /// When the poll succeeded that brought the newest change.
     changed: Option<Timestamp>,
     lessons: Lessons,
@@ -80,8 +93,28 @@ pub enum Warmth {
     Ready,
     /// The upstream refuses the feed.
     Denied(Denial),
-    /// The process is about to leave.
+    /// Whoever listens is sent away.
     Draining,
+}
+
+/// Why subscribers are sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The process is about to leave.
+    Process,
+    /// The configuration has the feed in another way.
+    Changed,
+    /// The configuration has the feed no more.
+    Removed,
+}
+
+/// Sending subscribers away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Why.
+    pub why: Departure,
+    /// Each goes at a moment of its own within this time, so that they do not come back together.
+    pub within: Duration,
 }
 
 impl Topic {
@@ -106,7 +139,8 @@ impl Topic {
             quiet_since: None,
             warm: false,
             refused: None,
-            draining: false,
+            leaving: None,
+            document: None,
             changed: None,
             lessons: Lessons::default(),
             spared: Spared::default(),
@@ -125,6 +159,9 @@ impl Topic {
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             pokes: watch::Sender::new(0),
+            predecessor: Mutex::default(),
+            left_behind: CancellationToken::new(),
+            at_rest: CancellationToken::new(),
         });
         topic.common.budget().join(member, &topic);
         topic
@@ -148,7 +185,12 @@ impl Topic {
 
     /// Whether somebody listens.
     pub(super) fn is_demanded(&self) -> bool {
-        self.audience.borrow().listening() > 0
+        self.listening() > 0
+    }
+
+    /// How many do.
+    pub(super) fn listening(&self) -> usize {
+        self.audience.borrow().listening()
     }
 
     /// Whether a poll ever brought a document.
