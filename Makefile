@@ -11,7 +11,7 @@ SOAK_CLIENTS ?= 500
 # For `make bench-delivery`: how many runs the medians are of.
 BENCH_RUNS ?= 5
 
-.PHONY: help demo test check build bench-idle bench-diff bench-polls bench-delivery soak fuzz pictures clean
+.PHONY: help demo test check advisories sbom build bench-idle bench-diff bench-polls bench-delivery soak fuzz pictures clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,14 +20,25 @@ demo: ## Build pollcast and watch a made-up legacy API turn live in the browser
 	@tests/setup build
 	$(CARGO) run --locked -- demo
 
-test: ## Install what the tests need, then check format, lints and docs and run every test
+test: ## Install what the tests need, then check format, lints, docs and dependencies and run every test
 	@tests/setup all
 	$(CARGO) fmt --check
+	$(CARGO) deny --offline check licenses bans sources
+	@tests/advisories
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features otlp -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(CARGO) test --locked --features otlp --test promises traces
 	$(CARGO) test --locked
+
+advisories: ## Ask RustSec whether a dependency has a known vulnerability
+	@tests/setup deny
+	@tests/advisories
+
+sbom: ## Write the bill of materials, target/pollcast.cdx.json (CycloneDX)
+	@tests/setup sbom
+	$(CARGO) cyclonedx --format json --spec-version 1.5 --override-filename pollcast.cdx
+	@mkdir -p target && mv pollcast.cdx.json target/
 
 build: ## Build the release binary, target/release/pollcast
 	@tests/setup build

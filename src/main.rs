@@ -1,6 +1,7 @@
 //! The door: everything else is in the library.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 /// glibc keeps what a large document took for good; jemalloc gives it back within seconds.
@@ -11,13 +12,14 @@ fn main() -> ExitCode {
     match pollcast::cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprint!("pollcast: {error}");
+            let mut text = format!("pollcast: {error}");
             let mut cause = error.source();
             while let Some(error) = cause {
-                eprint!(": {error}");
+                let _ = write!(text, ": {error}");
                 cause = error.source();
             }
-            eprintln!();
+            text.push('\n');
+            pollcast::cli::last_words(text);
             error.status()
         }
     }

@@ -51,6 +51,10 @@ impl Surroundings for Fixed {
     fn open_files(&self) -> Option<u64> {
         Some(1024)
     }
+
+    fn memory(&self) -> Option<usize> {
+        Some(8 << 30)
+    }
 }
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {

@@ -11,7 +11,7 @@ use super::upstreams::{self, Upstream};
 use super::view::View;
 use crate::core::event::Timestamp;
 use crate::core::quiet::Reason;
-use crate::hub::{Common, Report, Topic};
+use crate::hub::{Budget, Common, Report, Topic};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -20,6 +20,7 @@ struct Status<'a> {
     ready: bool,
     listeners: &'a [String],
     totals: Totals,
+    memory: Memory,
     feeds: Vec<Feed<'a>>,
     upstreams: Vec<Upstream<'a>>,
 }
@@ -33,6 +34,13 @@ struct Totals {
     spared_bytes: u64,
     sent_bytes: u64,
     polls: u64,
+}
+
+/// What all topics together hold, and may hold.
+#[derive(Serialize)]
+struct Memory {
+    held_bytes: usize,
+    budget_bytes: Option<usize>,
 }
 
 /// A feed; of one with parameters, what its topics are together.
@@ -92,9 +100,19 @@ pub(super) fn text(view: &View) -> String {
         ready: view.is_ready(),
         listeners: &view.listeners,
         totals: Totals::of(&feeds),
+        memory: Memory::of(view.hub.budget()),
         feeds,
         upstreams: upstreams::list(&view.peers, &view.gates),
     })
+}
+
+impl Memory {
+    fn of(budget: &Budget) -> Self {
+        Self {
+            held_bytes: budget.held().total(),
+            budget_bytes: Some(budget.limit()).filter(|limit| *limit < usize::MAX),
+        }
+    }
 }
 
 impl Totals {

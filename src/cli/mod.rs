@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use logs::last_words;
+
 use crate::config::{LoadError, Problems};
 use crate::server::StartError;
 use crate::upstream::transform::worker;

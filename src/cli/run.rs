@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             Config::quick(upstream, &arguments.feed).map_err(CliError::Arguments)?
         }
     };
-    logs::begin(match arguments.logging.log_format {
+    let logs = logs::begin(match arguments.logging.log_format {
         Some(Format::Text) => LogFormat::Text,
         Some(Format::Json) => LogFormat::Json,
         None => config.logs.format,
@@ -67,7 +67,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             problem.what
         );
     }
-    let server = Server::bind(config)?.read_from(arguments.config.clone());
+    let server = Server::bind(config)?
+        .read_from(arguments.config.clone())
+        .losing(logs.dropped());
     let introduction = introduction(&server);
     serve(server, &introduction)?;
     Ok(ExitCode::SUCCESS)

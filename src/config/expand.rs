@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::memory;
+
 /// What a configuration may ask of the machine that it is read on.
 pub trait Surroundings {
     /// The value of an environment variable, if it is set.
@@ -31,6 +33,10 @@ pub trait Surroundings {
 
     /// How many files and sockets this process may have open, at the most; `None` if any number.
     fn open_files(&self) -> Option<u64>;
+
+    /// How much memory this process may take, in bytes: that of the machine, or of its control
+    /// group if that is less; `None` if nobody says.
+    fn memory(&self) -> Option<usize>;
 }
 
 /// The surroundings of this process.
@@ -81,6 +87,10 @@ impl Surroundings for System {
     fn open_files(&self) -> Option<u64> {
         getrlimit(Resource::Nofile).maximum
     }
+
+    fn memory(&self) -> Option<usize> {
+        memory::given()
+    }
 }
 
 /// Surroundings in which a file says the same however often it is read.
@@ -124,6 +134,10 @@ impl Surroundings for Remembering<'_> {
 
     fn open_files(&self) -> Option<u64> {
         self.around.open_files()
+    }
+
+    fn memory(&self) -> Option<usize> {
+        self.around.memory()
     }
 }
 
@@ -264,6 +278,10 @@ pub(super) mod tests {
 
         fn open_files(&self) -> Option<u64> {
             Some(1024)
+        }
+
+        fn memory(&self) -> Option<usize> {
+            Some(8 << 30)
         }
     }
 

@@ -32,7 +32,7 @@ sections! {
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":
-        ["subscribers", "subscribers_per_client", "accepts_per_second", "topics"] later [];
+        ["subscribers", "subscribers_per_client", "accepts_per_second", "topics", "memory"] later [];
     ADMIN at "admin": ["listen"] later [];
     LOGS at "logs": ["format", "access"] later [];
     TRACES at "traces": ["otlp"] later [];

@@ -5,17 +5,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
+use serde_yaml::Value;
 
 use super::keys::LIMITS;
 use super::section::Section;
 use super::sheet::Node;
-use super::{Feed, Limits};
+use super::{Feed, Limits, Memory};
 
 /// More connections than any process can hold.
 const MOST: u64 = 1_000_000_000;
 /// Descriptors that a process needs besides those of its subscribers: listeners, polls, the
 /// runtime, and some for requests that pass through.
 const OWN_FILES: u64 = 64;
+/// Less would not hold a few documents.
+const LEAST_MEMORY: usize = 1 << 20;
+/// More than any machine has.
+const MOST_MEMORY: usize = 1 << 50;
 
 /// Reads the section `server.limits`.
 pub(super) fn limits(server: &Section<'_>) -> Limits {
@@ -32,6 +37,7 @@ pub(super) fn limits(server: &Section<'_>) -> Limits {
             .and_then(|node| node.integer(1..=MOST))
             .and_then(|number| usize::try_from(number).ok())
             .unwrap_or(Limits::default().topics),
+        memory: memory(&section, server),
     };
     if let (Some(all), Some(each)) = (limits.subscribers, limits.subscribers_per_client)
         && each > all
@@ -43,6 +49,39 @@ pub(super) fn limits(server: &Section<'_>) -> Limits {
         );
     }
     limits
+}
+
+/// Reads what topics may hold; half of what the machine gives unless a size is written.
+fn memory(section: &Section<'_>, server: &Section<'_>) -> Memory {
+    let node = section.find("memory");
+    let is_auto = |node: &Node<'_>| {
+        let text = matches!(node.value(), Value::String(_)).then(|| node.text());
+        text.flatten().is_some_and(|it| it.text.trim() == "auto")
+    };
+    let given = server.node.sheet().around.memory();
+    let auto = Memory {
+        // Where nobody says what there is, anything may be held, as ever.
+        bytes: given.map_or(usize::MAX, |bytes| (bytes / 2).max(LEAST_MEMORY)),
+        is_auto: true,
+    };
+    match node.filter(|node| !is_auto(node)) {
+        None => auto,
+        Some(node) => {
+            let bytes = node.size(LEAST_MEMORY..=MOST_MEMORY);
+            if let (Some(bytes), Some(given)) = (bytes, given)
+                && bytes > given
+            {
+                node.warning(
+                    "this is more than the machine, or the container, gives",
+                    "write less, or `auto` for half of it",
+                );
+            }
+            bytes.map_or(auto, |bytes| Memory {
+                bytes,
+                is_auto: false,
+            })
+        }
+    }
 }
 
 /// Reads a number of subscribers, at least one; warns of one that takes more files than there are.

@@ -42,6 +42,7 @@ mod limits;
 mod listen;
 mod load;
 mod logs;
+mod memory;
 mod oauth2;
 mod pace;
 mod pages;
@@ -213,6 +214,17 @@ pub struct Limits {
     pub accepts_per_second: Option<u32>,
     /// Topics on demand, of all feeds together; at least one.
     pub topics: usize,
+    /// What topics may hold, all together.
+    pub memory: Memory,
+}
+
+/// An amount of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// At least 1 MiB.
+    pub bytes: usize,
+    /// Whether it was taken from what the machine has.
+    pub is_auto: bool,
 }
 
 impl Default for Limits {
@@ -223,6 +235,10 @@ impl Default for Limits {
             subscribers_per_client: None,
             accepts_per_second: None,
             topics: 10_000,
+            memory: Memory {
+                bytes: usize::MAX,
+                is_auto: true,
+            },
         }
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let upstreams = Upstreams::read(&top);
     let mut feeds = feeds(&top, &upstreams);
     limits::warn_of_unreachable(&top, &server.limits, &feeds);
+    warn_of_hidden(&top, server.client.as_deref(), &feeds);
     let routes = routes(&top, &upstreams);
     if feeds.is_empty() && routes.is_empty() && !sheet.is_spoilt() {
         root.problem(
@@ -109,6 +110,22 @@ fn client(section: &Section<'_>) -> Option<String> {
         return None;
     }
     node.path().map(|(path, _)| path)
+}
+
+/// Warns of feeds that answer at the client module's path.
+fn warn_of_hidden(top: &Section<'_>, client: Option<&str>, feeds: &[Arc<Feed>]) {
+    let Some(client) = client else { return };
+    let items = top.find("feeds").map_or_else(Vec::new, |node| node.items());
+    for (item, feed) in items.iter().zip(feeds) {
+        let mut router = matchit::Router::new();
+        let is_feed = router.insert(feed.path.clone(), ()).is_ok() && router.at(client).is_ok();
+        if is_feed {
+            item.warning(
+                format!("this feed answers at {client}, so that browsers do not get the client module there"),
+                "name a path that no feed has in `server.client`, or `off`",
+            );
+        }
+    }
 }
 
 fn threads(section: &Section<'_>) -> usize {

@@ -5,7 +5,7 @@ mod secrets;
 use std::time::Duration;
 
 use super::expand::tests::Fixed;
-use super::{Config, Feed, Idle, Limits, Listener, PollRequest, Template, Warning, below};
+use super::{Config, Feed, Idle, Limits, Listener, Memory, PollRequest, Template, Warning, below};
 use crate::core::event::{Mode, Names};
 
 fn parsed(text: &str) -> (Config, Vec<String>) {
@@ -34,7 +34,15 @@ fn the_defaults_are_those_of_the_reference() {
     let standard = Listener::plain("127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.server.listen, [standard]);
     assert_eq!(config.server.header_timeout, Duration::from_secs(15));
-    assert_eq!(config.server.limits, Limits::default());
+    let memory = Memory {
+        bytes: 4 << 30,
+        is_auto: true,
+    };
+    let limits = Limits {
+        memory,
+        ..Limits::default()
+    };
+    assert_eq!(config.server.limits, limits);
     assert_eq!(
         (config.server.threads, config.server.drain),
         (4, Duration::from_secs(5))
@@ -241,9 +249,57 @@ fn an_argument_is_shown_as_it_was_given() {
 #[test]
 fn without_limits_anybody_may_come_and_nobody_is_believed() {
     let (config, _) = one_feed("");
-    assert_eq!(config.server.limits, Limits::default());
+    let limits = &config.server.limits;
+    assert_eq!(
+        (limits.subscribers, limits.subscribers_per_client),
+        (None, None)
+    );
+    assert_eq!(limits.accepts_per_second, None);
     assert!(config.server.trusted_proxies.is_empty());
     assert_eq!(config.feeds[0].deliver.max_subscribers, None);
+}
+
+#[test]
+fn a_feed_that_hides_the_client_module_is_warned_of() {
+    let warned = |server: &str, path: &str| {
+        let (_, warnings) = parsed(&format!(
+            "server: {{{server}}}\nupstreams: {{a: {{url: 'http://a'}}}}\n\
+             feeds: [{{path: '{path}', upstream: a}}]"
+        ));
+        let is_told = |it: &String| it.contains("browsers do not get the client module");
+        warnings.iter().any(is_told)
+    };
+    assert!(warned("", "/{name}") && warned("", "/pollcast.js"));
+    assert!(warned("client: /js/live.js", "/js/{file}"));
+    assert!(!warned("client: off", "/{name}"));
+    assert!(!warned("client: /js/live.js", "/{name}"));
+    assert!(!warned("", "/orders/{id}"));
+}
+
+#[test]
+fn memory_is_half_of_what_there_is_unless_a_size_is_written() {
+    let memory = |text: &str| {
+        let yaml = format!(
+            "server: {{limits: {{memory: {text}}}}}\nupstreams: {{a: {{url: 'http://a'}}}}\n\
+             feeds: [{{path: /a, upstream: a}}]"
+        );
+        Config::parse(&yaml, &Fixed)
+    };
+    for (text, bytes, is_auto, warned) in [
+        ("auto", 4 << 30, true, 0),
+        ("512MiB", 512 << 20, false, 0),
+        ("1048576", 1 << 20, false, 0),
+        ("9GiB", 9 << 30, false, 1),
+    ] {
+        let (config, warnings) = memory(text).unwrap();
+        let expected = Memory { bytes, is_auto };
+        assert_eq!(config.server.limits.memory, expected, "{text}");
+        assert_eq!(warnings.len(), warned, "{text}");
+    }
+    for text in ["1MB", "much", "[]", "0"] {
+        let problems = memory(text).unwrap_err().to_string();
+        assert!(problems.contains("server.limits.memory"), "{problems}");
+    }
 }
 
 #[test]

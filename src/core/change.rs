@@ -90,6 +90,15 @@ impl Snapshot {
         }
     }
 
+    /// The memory that it takes, in bytes; none where whoever polls holds the same document.
+    pub fn weight(&self) -> usize {
+        match &self.0 {
+            Source::Tape(tape) if Arc::strong_count(tape) > 1 => 0,
+            Source::Tape(tape) => tape.weight(),
+            Source::Text(text) => text.len(),
+        }
+    }
+
     /// The text. To be asked for only when it is needed, and once.
     pub fn encode(&self) -> Bytes {
         match &self.0 {

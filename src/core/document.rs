@@ -104,6 +104,11 @@ impl Document {
         self.before = None;
     }
 
+    /// The memory that the last accepted answer takes, in bytes: its text, and the places in it.
+    pub fn weight(&self) -> usize {
+        self.current.as_ref().map_or(0, |tape| tape.weight())
+    }
+
     /// From now on changes are encoded in the forms of these modes; until then in that of `patch`.
     pub fn want(&mut self, modes: Modes) {
         self.wanted = modes;

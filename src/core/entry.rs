@@ -168,6 +168,15 @@ impl Payload {
         }
     }
 
+    /// The memory that it takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Payload::Data(Form::Snapshot(snapshot)) => snapshot.weight(),
+            Payload::Data(form) => form.cost(),
+            Payload::Frame(frame) => frame.size(),
+        }
+    }
+
     fn zipped_len(&self) -> usize {
         match self {
             Payload::Data(_) => 0,

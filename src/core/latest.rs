@@ -47,6 +47,11 @@ impl Latest {
         }
     }
 
+    /// The memory that it takes beside the document's event, in bytes.
+    pub fn weight(&self) -> usize {
+        self.gzip.get().map_or(0, Bytes::len)
+    }
+
     /// Whether taking its body will be quick: it need not be compressed first, or is small.
     pub fn is_quick(&self, coding: Coding) -> bool {
         coding == Coding::Identity || self.gzip.get().is_some() || self.json.len() <= QUICK

@@ -5,6 +5,8 @@
 //! need.
 //! Must never know who reads it: a reader owns a [`Cursor`](super::cursor::Cursor).
 
+mod weight;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
@@ -132,17 +134,25 @@ impl Log {
         while self.entries.len() > 1
             && (self.entries.len() > self.bounds.events || self.bytes + extra > self.bounds.bytes)
         {
-            if let Some(entry) = self.entries.pop_front() {
-                self.bytes -= entry.cost();
-                extra -= entry.zipped_len();
-                for form in entry.into_forms() {
-                    if let Payload::Frame(frame) = form {
-                        extra += retire(&mut self.pinned, frame);
-                    }
-                }
-            }
+            let (freed, pinned) = self.drop_oldest();
+            extra = extra + pinned - freed;
         }
         self.lineage.trim(self.oldest());
+    }
+
+    /// Lets go of the oldest event. Returns what it took in compressed forms, and what of it readers
+    /// still pin, in bytes.
+    fn drop_oldest(&mut self) -> (usize, usize) {
+        let Some(entry) = self.entries.pop_front() else {
+            return (0, 0);
+        };
+        self.bytes -= entry.cost();
+        let zipped = entry.zipped_len();
+        let pins = entry.into_forms().filter_map(|form| match form {
+            Payload::Frame(frame) => Some(retire(&mut self.pinned, frame)),
+            Payload::Data(_) => None,
+        });
+        (zipped, pins.sum())
     }
 
     fn zipped_bytes(&self) -> usize {

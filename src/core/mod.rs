@@ -19,6 +19,7 @@ pub mod json;
 pub mod latest;
 pub mod lineage;
 pub mod log;
+pub mod memory;
 pub mod noise;
 pub mod past;
 pub mod quiet;

@@ -300,6 +300,7 @@ async fn unserved_now(
     session.set_keepalive(None);
     let detail = match unserved {
         Unserved::Full => Full::Topics.detail(),
+        Unserved::Memory => Full::Memory.detail(),
         Unserved::Draining => "this server is about to leave",
     };
     come_back(session, feed, detail, headers).await

@@ -48,11 +48,19 @@ pub enum Full {
     Client,
     /// The client asks for a document of which there is no topic yet, and as many others.
     Topics,
+    /// The same, and those there are take all the memory that they may.
+    Memory,
 }
 
 impl Full {
     /// Every reason.
-    pub const ALL: [Full; 4] = [Full::Total, Full::Feed, Full::Client, Full::Topics];
+    pub const ALL: [Full; 5] = [
+        Full::Total,
+        Full::Feed,
+        Full::Client,
+        Full::Topics,
+        Full::Memory,
+    ];
 
     /// The word for metrics.
     pub fn reason(self) -> &'static str {
@@ -61,6 +69,7 @@ impl Full {
             Full::Feed => "limit_feed",
             Full::Client => "limit_client",
             Full::Topics => "limit_topics",
+            Full::Memory => "limit_memory",
         }
     }
 
@@ -76,6 +85,9 @@ impl Full {
             Full::Topics => {
                 "as many different documents are followed as may be, of this feed or in all; try again \
                  later"
+            }
+            Full::Memory => {
+                "the documents that are followed take as much memory as they may; try again later"
             }
         }
     }

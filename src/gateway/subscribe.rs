@@ -134,6 +134,7 @@ impl Gateway {
                 .demand(place, particulars, mode)
                 .map_err(|unserved| match unserved {
                     Unserved::Full => Refusal::Full(Full::Topics),
+                    Unserved::Memory => Refusal::Full(Full::Memory),
                     Unserved::Draining => Refusal::Leaving,
                 })?;
         match demand.topic().warm(feed.poll.timeout).await {

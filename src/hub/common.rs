@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::budget::Budget;
 use super::metrics::{FeedMetrics, Metrics};
 use super::report::Told;
 use crate::config::Feed;
@@ -14,6 +15,7 @@ use crate::core::sse::{Frame, Kind};
 pub struct Common {
     feed: Arc<Feed>,
     metrics: Arc<FeedMetrics>,
+    budget: Arc<Budget>,
     /// Shared by all subscribers.
     heartbeat: Arc<Frame>,
     /// A std mutex: held for some look-ups, never across an await.
@@ -29,6 +31,7 @@ impl Common {
         };
         Arc::new(Self {
             metrics: Arc::new(metrics.feed(&feed.path)),
+            budget: Arc::clone(metrics.budget()),
             heartbeat: Arc::new(heartbeat),
             told: Mutex::default(),
             feed,
@@ -43,6 +46,11 @@ impl Common {
     /// What is counted for it.
     pub fn metrics(&self) -> &Arc<FeedMetrics> {
         &self.metrics
+    }
+
+    /// The memory of which its topics take their share.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// The sign of life that all of its subscribers share.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::common::Common;
 use super::demand::Demand;
 use super::key::Key;
@@ -24,6 +25,8 @@ const EMPTY_LINGER: Duration = Duration::from_secs(1);
 pub enum Unserved {
     /// There are as many topics of this feed as there may be, or of all feeds together.
     Full,
+    /// All topics together keep as much as they may, even without their histories.
+    Memory,
     /// The process is about to leave.
     Draining,
 }
@@ -36,6 +39,7 @@ pub(super) struct Directory {
     all: usize,
     most: usize,
     draining: bool,
+    budget: Arc<Budget>,
 }
 
 /// The topics of one feed.
@@ -49,12 +53,13 @@ struct Shelf {
 
 impl Directory {
     /// No topic of any feed, and at most so many in all.
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, budget: Arc<Budget>) -> Self {
         Self {
             feeds: HashMap::new(),
             all: 0,
             most,
             draining: false,
+            budget,
         }
     }
 
@@ -129,26 +134,52 @@ impl Directory {
         if is_full {
             return Err(Unserved::Full);
         }
+        if !self.make_memory() {
+            return Err(Unserved::Memory);
+        }
         let topic = make(Arc::new(key));
         self.place(Arc::clone(&topic));
         Ok((topic.demand(mode), Some(topic)))
     }
 
+    /// Drops topics that last for nobody until there is memory for one more. False if there is not.
+    fn make_memory(&mut self) -> bool {
+        let lacking = self.budget.lacks();
+        if lacking == 0 {
+            return true;
+        }
+        let idle = self.all().filter(|topic| !topic.is_demanded());
+        if idle.map(|topic| topic.weight().kept).sum::<usize>() < lacking {
+            return false;
+        }
+        let mut freed = 0;
+        while freed < lacking {
+            let Some(kept) = self.drop_idlest(None) else {
+                return false;
+            };
+            freed += kept;
+        }
+        true
+    }
+
     /// Drops the topic that has lasted longest for nobody, of this feed or of all. False if there is
     /// none.
     fn make_room(&mut self, feed: Option<usize>) -> bool {
+        self.drop_idlest(feed).is_some()
+    }
+
+    /// The same. Returns the bytes that it kept.
+    fn drop_idlest(&mut self, feed: Option<usize>) -> Option<usize> {
         let shelves = self.feeds.iter();
         let shelves = shelves.filter(|(at, _)| feed.is_none_or(|feed| **at == feed));
         let topics = shelves.flat_map(|(_, shelf)| shelf.topics.values());
         let idle = topics.filter(|topic| !topic.is_demanded());
-        let Some(topic) = idle.min_by_key(|topic| topic.quiet_since()) else {
-            return false;
-        };
+        let topic = idle.min_by_key(|topic| topic.quiet_since())?;
         let topic = Arc::clone(topic);
         self.retire(&topic);
         // Whoever keeps it polled has to look.
         topic.announce(|_| ());
-        true
+        Some(topic.weight().kept)
     }
 
     /// Whether this topic was dropped.

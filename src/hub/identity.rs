@@ -64,6 +64,12 @@ impl Identity {
         &self.target
     }
 
+    /// About what it takes, in bytes: what clients sent to get it.
+    pub(super) fn weight(&self) -> usize {
+        let body = self.target.body.as_ref().map_or(0, |body| body.len());
+        body + self.target.path.len() + self.name.len()
+    }
+
     /// Whether it exists for those only who demand it, and is dropped after the last.
     pub fn is_on_demand(&self) -> bool {
         self.key.is_some()

@@ -3,12 +3,15 @@
 mod delivery;
 mod shares;
 
+use std::sync::Arc;
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use delivery::Deliveries;
 pub use delivery::{Blocked, Delivery};
 pub(super) use shares::Shares;
 
+use super::budget::Budget;
 use crate::core::cursor::Opening;
 use crate::core::event::{Mode, Modes, State};
 use crate::metrics::Registry;
@@ -28,6 +31,8 @@ pub struct Metrics {
     last_change: IntGaugeVec,
     history_events: IntGaugeVec,
     history_bytes: IntGaugeVec,
+    shed: IntCounterVec,
+    budget: Arc<Budget>,
 }
 
 impl Metrics {
@@ -83,7 +88,19 @@ impl Metrics {
             ),
             history_events: registry.gauges("history_events", "Events kept for resume.", &["feed"]),
             history_bytes: registry.gauges("history_bytes", "Bytes kept for resume.", &["feed"]),
+            shed: registry.counters(
+                "memory_shed_events_total",
+                "Events that left a feed's history early, since all topics together held more than \
+                 they may.",
+                &["feed"],
+            ),
+            budget: Budget::new(registry),
         }
+    }
+
+    /// What all topics hold together.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// The metrics of one feed.
@@ -106,6 +123,7 @@ impl Metrics {
             last_change: self.last_change.with_label_values(feed),
             history_events: self.history_events.with_label_values(feed),
             history_bytes: self.history_bytes.with_label_values(feed),
+            shed: self.shed.with_label_values(feed),
             path: path.to_owned(),
         }
     }
@@ -128,6 +146,7 @@ pub struct FeedMetrics {
     last_change: IntGauge,
     history_events: IntGauge,
     history_bytes: IntGauge,
+    shed: IntCounter,
 }
 
 impl FeedMetrics {
@@ -149,6 +168,10 @@ impl FeedMetrics {
     /// What its writers count.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
+    }
+
+    pub(super) fn shed(&self, events: usize) {
+        self.shed.inc_by(events as u64);
     }
 
     pub(super) fn poked(&self) {

@@ -16,9 +16,11 @@
 //! | `renewal` | from one configuration to the next |
 //! | `common` | what the topics of a feed share |
 //! | `demand`, `followers`, `subscription` | who listens, who is woken, who reads where |
+//! | `budget` | what all topics hold together, and what goes when that is too much |
 //! | `report`, `metrics` | what is told of it |
 //! | `spared` | which requests the upstream was spared |
 
+mod budget;
 mod common;
 mod demand;
 mod directory;
@@ -42,6 +44,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
+pub use budget::Budget;
 pub use common::Common;
 pub use demand::{Audience, Demand, Listeners};
 pub use directory::Unserved;
@@ -99,9 +102,12 @@ impl Hub {
         recall: Arc<dyn Recall>,
     ) -> (Arc<Self>, UnboundedReceiver<Arc<Topic>>) {
         let (announced, announcements) = unbounded_channel();
+        let budget = metrics.budget();
+        budget.allow(config.server.limits.memory.bytes);
+        let directory = Directory::new(config.server.limits.topics, Arc::clone(budget));
         let hub = Self {
             table: ArcSwap::from_pointee(Table::new(Vec::new())),
-            directory: Mutex::new(Directory::new(config.server.limits.topics)),
+            directory: Mutex::new(directory),
             announced,
             metrics: metrics.clone(),
             secret: Secret::new(recall.secret()),
@@ -111,6 +117,11 @@ impl Hub {
         let first = hub.prepare(config, |_| Fate::BeginsAnew);
         hub.switch(&first);
         (Arc::new(hub), announcements)
+    }
+
+    /// What all topics hold together.
+    pub fn budget(&self) -> &Budget {
+        self.metrics.budget()
     }
 
     /// The feeds of the configuration in force.

@@ -25,6 +25,8 @@ pub struct Renewal {
     gone: Vec<(Arc<Slot>, Departure)>,
     /// How many topics on demand there may be.
     most: usize,
+    /// What all topics may hold, in bytes.
+    memory: usize,
 }
 
 impl Renewal {
@@ -65,6 +67,7 @@ impl Hub {
             continued,
             gone,
             most: config.server.limits.topics,
+            memory: config.server.limits.memory.bytes,
         }
     }
 
@@ -84,6 +87,7 @@ impl Hub {
     /// Puts the feeds in force: newcomers find them, and their topics are polled. Those that were
     /// before are served until they [retire](Self::retire).
     pub fn switch(&self, renewal: &Renewal) {
+        self.metrics.budget().allow(renewal.memory);
         let table = self.table();
         let new = renewal.next.slots.iter();
         let new: Vec<_> = new.filter(|slot| !table.has(slot)).collect();

@@ -12,9 +12,11 @@
 //! | `names`, `resolve` | where their names lead, and whether that is allowed |
 //! | `balancer`, `check` | whose turn it is; who is well |
 //! | `server` | the clients that reach one server |
+//! | `beside` | a client for what stands beside an upstream: its token endpoint |
 //! | `material`, `egress` | TLS files; the way through an HTTP proxy |
 
 mod balancer;
+mod beside;
 mod cause;
 mod check;
 mod egress;
@@ -31,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 use tracing::warn;
 
+pub use beside::{BesideError, beside, rehearse};
 pub(crate) use cause::{UNTRUSTED, root_cause};
 pub use egress::through;
 pub use group::{Group, ServerReport};

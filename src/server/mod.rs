@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use prometheus::IntCounter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -48,6 +49,8 @@ pub struct Server {
     admin: Entrance,
     /// Where the configuration was read from, to be told.
     file: Option<PathBuf>,
+    /// Log lines that were lost.
+    lost_lines: Option<IntCounter>,
 }
 
 /// Why a process cannot start.
@@ -111,12 +114,19 @@ impl Server {
             public,
             admin,
             file: None,
+            lost_lines: None,
         })
     }
 
     /// The same, with the file that its configuration was read from.
     pub fn read_from(self, file: Option<PathBuf>) -> Self {
         Self { file, ..self }
+    }
+
+    /// The same, which also tells what this counts: log lines that were lost.
+    pub fn losing(self, lines: IntCounter) -> Self {
+        let lost_lines = Some(lines);
+        Self { lost_lines, ..self }
     }
 
     /// What it will do.
@@ -170,8 +180,12 @@ impl Server {
             public,
             admin,
             file,
+            lost_lines,
         } = self;
         let registry = Registry::with_process();
+        if let Some(lost_lines) = lost_lines {
+            registry.register(lost_lines);
+        }
         let admission = Arc::new(Admission::default());
         let clock = Clock::start();
         let peers = Arc::new(Peers::start(&config, &registry)?);
@@ -183,6 +197,12 @@ impl Server {
         let hub = start_polling(
             &config, &registry, &polls, upstreams, clock, &tracer, running,
         )?;
+        let memory = config.server.limits.memory;
+        info!(
+            bytes = memory.bytes,
+            auto = memory.is_auto,
+            "topics may hold so much memory together"
+        );
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));

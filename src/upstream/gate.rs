@@ -353,6 +353,11 @@ impl Gate {
 }
 
 impl Pass {
+    /// Whether it is the one poll that tries while the circuit breaker is open.
+    pub fn is_probe(&self) -> bool {
+        self.grant.as_ref().is_some_and(Grant::is_probe)
+    }
+
     /// The poll is over, and this is what it says of the upstream.
     pub fn ended(mut self, ending: Ending) {
         if let Some(grant) = self.grant.take() {

@@ -27,7 +27,7 @@ use crate::core::change::Change;
 use crate::core::document::{self, Document, Observation, Rejected};
 use crate::core::event::{Modes, Timestamp};
 use crate::core::health::Denial;
-use crate::core::schedule::{Ending, Hints};
+use crate::core::schedule::{Hints, Sign, Witness};
 use crate::hub::{Lessons, Topic};
 use crate::traces::{Side, Span};
 
@@ -46,6 +46,7 @@ pub(super) struct Inquiry {
     noisy_places: usize,
     /// Of the answer that `document` was read from.
     validators: Validators,
+    witness: Witness,
 }
 
 /// What an upstream answered.
@@ -157,12 +158,18 @@ impl Inquiry {
             document_bytes,
             noisy_places: 0,
             validators: Validators::default(),
+            witness: Witness::new(topic.identity().is_on_demand()),
         }
     }
 
     /// The first answer is compared with nothing.
     pub(super) fn forget(&mut self) {
         self.document.forget_before();
+    }
+
+    /// The memory that the last answer takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.document.weight()
     }
 
     /// What answers are compared with; to be taken from an inquiry that is over.
@@ -173,7 +180,7 @@ impl Inquiry {
 
     /// Asks the upstream, conditionally if it is to be believed that nothing changed.
     pub(super) async fn ask(
-        &self,
+        &mut self,
         feed: &Feed,
         pass: Pass,
         is_conditional: bool,
@@ -236,7 +243,7 @@ impl Inquiry {
     }
 
     /// Tells the upstream's gate what this answer means to all of its topics.
-    fn tell_gate(&self, pass: Pass, reply: &Reply, hints: Hints) {
+    fn tell_gate(&mut self, pass: Pass, reply: &Reply, hints: Hints) {
         if let Some(quota) = hints.quota {
             self.gate.note(quota);
         }
@@ -250,7 +257,8 @@ impl Inquiry {
         {
             self.gate.pause(pause);
         }
-        pass.ended(ending(reply));
+        let ending = self.witness.tell(sign(reply), pass.is_probe());
+        pass.ended(ending);
     }
 
     /// Reads an answer, and encodes what changed for `wanted`.
@@ -323,14 +331,15 @@ impl Inquiry {
     }
 }
 
-/// How a poll ended for the upstream's circuit breaker: a body that nobody can read is an answer, a
-/// connection that ends without one is none. Where nothing was asked, nobody knows.
-fn ending(reply: &Reply) -> Ending {
+/// What a poll tells of its upstream: a body that nobody can read is an answer, a connection that
+/// ends without one is none. Where nothing was asked, nobody knows.
+fn sign(reply: &Reply) -> Sign {
     match &reply.outcome {
-        Err(PollError::Status(status)) if status.is_server_error() => Ending::Failed,
-        Err(PollError::Timeout(_) | PollError::Connect(_)) => Ending::Failed,
-        Err(PollError::Body(_)) if reply.head.is_empty() => Ending::Failed,
-        Err(PollError::NoToken(_) | PollError::Held(_)) => Ending::Unknown,
-        _ => Ending::Answered,
+        Err(PollError::Status(status)) if status.is_server_error() => Sign::Unserved,
+        Err(PollError::Timeout(_)) => Sign::Unserved,
+        Err(PollError::Connect(_)) => Sign::Unreachable,
+        Err(PollError::Body(_)) if reply.head.is_empty() => Sign::Unserved,
+        Err(PollError::NoToken(_) | PollError::Held(_)) => Sign::None,
+        _ => Sign::Answered,
     }
 }

@@ -44,7 +44,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if no client for a token endpoint can be made.
     pub fn new(
-        upstream: &Upstream,
+        upstream: &Arc<Upstream>,
         group: Arc<Group>,
         tracer: Tracer,
     ) -> Result<Self, ClientError> {

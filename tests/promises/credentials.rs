@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+use crate::support::certificate::Certificate;
 use crate::support::client::{get, subscribe};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
+use crate::support::secure::SecureServer;
 use crate::support::stage::Stage;
 use crate::support::upstream::{Reply, Request, Upstream};
 
@@ -481,4 +483,51 @@ fn a_missing_file_is_told_by_check_and_by_run() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn a_token_endpoint_is_trusted_for_its_upstreams_authorities() {
+    let authority = Certificate::authority("our own authority");
+    let endpoint = SecureServer::start(&authority.issue("localhost"), None);
+    let upstream = Stage::serving("{}");
+    let start = |tls: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let credentials = format!(
+            "{{ oauth2: {{ token_url: \"https://localhost:{}/token\", client_id: me, \
+             client_secret: s3cret }} }}",
+            endpoint.port()
+        );
+        Proxy::start_in(
+            folder,
+            &config(&upstream.upstream, &(credentials + tls), ""),
+        )
+    };
+    assert!(
+        reason(&start("")).contains("verify"),
+        "nobody vouches for it"
+    );
+    assert!(endpoint.visits().is_empty());
+    // It answers `[1]`, which is no token, but an answer.
+    let told = reason(&start(", tls: { ca: ca.pem }"));
+    assert!(told.contains("its answer is no bearer token"), "{told}");
+    assert!(!endpoint.visits().is_empty());
+}
+
+#[test]
+fn a_token_endpoint_is_not_reached_where_its_upstream_must_not_be() {
+    let (issuer, upstream) = (Issuer::new(60), Stage::serving("{}"));
+    let url = issuer.stage.url().replace("127.0.0.1", "localhost");
+    let credentials =
+        format!("{{ oauth2: {{ token_url: \"{url}/token\", client_id: a, client_secret: b }} }}");
+    let addresses = ", addresses: { deny: [127.0.0.1, \"::1\"] }, host: shop.internal";
+    // The upstream itself is at an address that is not denied.
+    let elsewhere = upstream.url().replace("127.0.0.1", "127.0.0.2");
+    let proxy = Proxy::start(&format!(
+        "upstreams: {{ legacy: {{ url: \"{elsewhere}\", credentials: {credentials}{addresses} }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 50ms }} }}]\n"
+    ));
+    let told = reason(&proxy);
+    assert!(told.contains("upstreams.legacy.addresses"), "{told}");
+    assert!(issuer.requests().is_empty());
 }

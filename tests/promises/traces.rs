@@ -373,3 +373,25 @@ fn a_collector_that_is_away_is_told_of_once_and_holds_nothing_up() {
     assert!(proxy.exit_status().success());
     assert!(told(&proxy, "traces are not taken") <= 2, "{}", proxy.log());
 }
+
+#[test]
+fn spans_that_were_taken_are_not_sent_again_however_much_the_answer_says() {
+    let stage = Stage::serving("{}");
+    let collector = Stage::new(|_| Reply::status(200, "x".repeat(200_000)));
+    let proxy = proxy(&stage.url(), &collector.url(), "");
+    for n in 0..3 {
+        assert_eq!(get(proxy.address(), &format!("/{n}"), &[]).status, 200);
+        let of_it = |span: &Span| span.attributes.get("url.path") == Some(&format!("/{n}"));
+        eventually("its spans come", || spans(&collector).iter().any(of_it));
+    }
+    let all = spans(&collector);
+    let mut ids: Vec<_> = all.iter().map(|span| span.id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all.len(), "each span once");
+    assert!(
+        !proxy.log().contains("traces are not taken"),
+        "{}",
+        proxy.log()
+    );
+}

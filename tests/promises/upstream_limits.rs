@@ -177,6 +177,28 @@ fn refusals_and_unreadable_answers_leave_the_circuit_breaker_closed() {
 }
 
 #[test]
+fn clients_cannot_open_the_circuit_breaker_by_what_they_ask_for() {
+    let stage = Stage::new(|request| match request.target.starts_with("/items/bad") {
+        true => Reply::status(500, "{}"),
+        false => Reply::json("[1]"),
+    });
+    let url = stage.url();
+    let proxy = Proxy::start(&format!(
+        "upstreams: {{ shop: {{ url: \"{url}\", circuit_breaker: {{ failures: 3, open: 1h }} }} }}\n\
+         feeds:\n  - {{ path: \"/items/{{id}}\", upstream: shop, poll: {{ interval: 20ms }} }}\n"
+    ));
+    let _streams: Vec<_> = (0..8)
+        .map(|n| subscribe(proxy.address(), &format!("/items/bad{n}")))
+        .collect();
+    eventually("polls", || {
+        (0..8).all(|n| stage.upstream.count(&format!("/items/bad{n}")) > 2)
+    });
+    assert_eq!(state(&proxy)["circuit_breaker"], "closed");
+    let mut good = subscribe(proxy.address(), "/items/good");
+    assert_eq!(good.expect("snapshot").data, "[1]");
+}
+
+#[test]
 fn an_upstream_that_comes_back_is_not_overrun() {
     const RATE: usize = 20;
     const FEEDS: usize = 60;

@@ -32,12 +32,12 @@ pub struct Arguments {
 pub struct DemoError(#[from] std::io::Error);
 
 pub fn demo(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    logs::begin(LogFormat::Text);
+    let logs = logs::begin(LogFormat::Text);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DemoError)?;
     let legacy = listener.local_addr().map_err(DemoError)?;
     let text = configuration(arguments, legacy);
     let (config, _) = Config::parse(&text, &System::new("")).map_err(CliError::Arguments)?;
-    let server = Server::bind(config)?;
+    let server = Server::bind(config)?.losing(logs.dropped());
     Legacy::start(listener).map_err(DemoError)?;
     let page = server.origins().next().unwrap_or_default();
     let introduction = format!(

@@ -102,7 +102,7 @@ pub enum ReplayError {
 }
 
 pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
-    logs::begin(LogFormat::Text);
+    let logs = logs::begin(LogFormat::Text);
     let timeline = read(arguments)?;
     let path = path(arguments, &timeline);
     let (first, last) = timeline.span();
@@ -121,7 +121,7 @@ pub fn replay(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let legacy = listener.local_addr().map_err(ReplayError::Start)?;
     let text = configuration(arguments, legacy, &path);
     let (config, _) = Config::parse(&text, &System::new("")).map_err(CliError::Arguments)?;
-    let server = Server::bind(config)?;
+    let server = Server::bind(config)?.losing(logs.dropped());
     let pace = Pace {
         speed: arguments.speed,
         from,

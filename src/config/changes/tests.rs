@@ -32,6 +32,10 @@ impl Surroundings for Holding {
     fn open_files(&self) -> Option<u64> {
         None
     }
+
+    fn memory(&self) -> Option<usize> {
+        None
+    }
 }
 
 fn parsed(text: &str, around: &Holding) -> Config {

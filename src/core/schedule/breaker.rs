@@ -1,6 +1,6 @@
 //! The circuit breaker of one upstream: who fails too often in a row is left alone.
 //!
-//! Failures count over all topics of the upstream. While the breaker is open nobody asks; then one
+//! Failures count over all topics of the upstream, as far as they are [believed](super::Witness). While the breaker is open nobody asks; then one
 //! poll tries (half-open), and either closes it or begins a longer pause.
 
 use super::backoff::backoff;

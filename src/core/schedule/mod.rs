@@ -8,6 +8,7 @@
 mod adaptive;
 mod backoff;
 mod beat;
+mod blame;
 mod breaker;
 mod budget;
 mod grid;
@@ -19,6 +20,7 @@ mod rate;
 mod topic;
 
 pub use backoff::{backoff, poked};
+pub use blame::{Sign, Witness};
 pub use breaker::{BreakerRules, Turn};
 pub use budget::{Member, Shares};
 pub use hints::{Hints, Quota, Respect};

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Share;
 use super::common::Common;
 use super::demand::Audience;
 use super::followers::Followers;
@@ -31,6 +32,7 @@ use crate::core::health::{Denial, Health};
 use crate::core::id::{Epoch, EventId};
 use crate::core::lineage::Lineage;
 use crate::core::log::Log;
+use crate::core::memory::Weight;
 use crate::core::past::Past;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
@@ -84,6 +86,7 @@ struct Inner {
     lessons: Lessons,
     spared: Spared,
     shares: Shares,
+    share: Share,
     /// The next poll, once it is known.
     next: Option<Next>,
     trail: Trail,
@@ -175,12 +178,14 @@ impl Topic {
             lessons: Lessons::default(),
             spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
+            share: common.budget().share(),
             next: None,
             trail: Trail::default(),
         };
         inner.shares.holds(inner.log.held());
         inner.renew_notice();
-        Arc::new(Self {
+        let member = inner.share.member();
+        let topic = Arc::new(Self {
             common,
             identity,
             inner: Mutex::new(inner),
@@ -192,7 +197,9 @@ impl Topic {
             predecessor: Mutex::default(),
             left_behind: CancellationToken::new(),
             at_rest: CancellationToken::new(),
-        })
+        });
+        topic.common.budget().join(member, &topic);
+        topic
     }
 
     // What anybody may know.
@@ -229,6 +236,11 @@ impl Topic {
     /// Since when nobody listens; `None` before the first came.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         self.lock().quiet_since
+    }
+
+    /// What it is counted with in the memory of all topics.
+    pub(super) fn weight(&self) -> Weight {
+        self.lock().share.weight()
     }
 
     /// What is counted for this topic's feed.

@@ -1,6 +1,6 @@
 //! What a topic's poller and the backplane say.
 
-use super::{Leaving, Topic};
+use super::{Inner, Leaving, Topic};
 use crate::config::Idle;
 use crate::core::change::Change;
 use crate::core::event::Timestamp;
@@ -31,14 +31,44 @@ impl Topic {
         self.metrics().published(forms);
         let held = inner.log.held();
         inner.shares.holds(held);
+        self.weigh(&mut inner);
         drop(inner);
         self.wake();
+        self.common.budget().relieve();
         id
     }
 
-    /// A poll ended so; to be said after everything else that it brought.
-    pub fn polled(&self, poll: Polled) {
-        self.lock().trail.polled(poll);
+    /// A poll ended so, and its poller holds so many bytes; to be said after everything else that it
+    /// brought.
+    pub fn polled(&self, poll: Polled, beside: usize) {
+        let mut inner = self.lock();
+        inner.trail.polled(poll);
+        inner.share.beside = beside;
+        self.weigh(&mut inner);
+        drop(inner);
+        self.common.budget().relieve();
+    }
+
+    /// Counts what it holds. Before the first document it stays counted with what is expected.
+    fn weigh(&self, inner: &mut Inner) {
+        if inner.log.has_document() {
+            let mut weight = inner.log.weight();
+            weight.kept += inner.share.beside + self.identity.weight();
+            inner.share.set(weight);
+        }
+    }
+
+    /// Lets go of the oldest events until its history weighs at most `most` bytes.
+    pub(in crate::hub) fn shed(&self, most: usize) {
+        let mut inner = self.lock();
+        if inner.share.weight().history <= most {
+            return;
+        }
+        let events = inner.log.shed(most);
+        let held = inner.log.held();
+        inner.shares.holds(held);
+        self.weigh(&mut inner);
+        self.metrics().shed(events);
     }
 
     /// A poll succeeded, and its answer came at that moment; to be said before its change is

@@ -35,9 +35,8 @@ impl Credentials {
     ///
     /// # Errors
     /// [`ClientError`] if no client for the token endpoint can be made.
-    pub(super) fn new(configured: &Upstream) -> Result<Self, ClientError> {
+    pub(super) fn new(configured: &Arc<Upstream>) -> Result<Self, ClientError> {
         let upstream = &configured.name;
-        let egress = configured.servers.egress_proxy.as_ref();
         let authorization = |watched: Option<Arc<_>>| {
             let header = watched.map(|watched| (header::AUTHORIZATION, watched));
             Kind::Headers(header.into_iter().collect())
@@ -60,7 +59,7 @@ impl Credentials {
                 Kind::Headers(headers.iter().filter_map(watched).collect())
             }
             Some(config::Credentials::OAuth2(grant)) => {
-                Kind::Token(Tokens::new(upstream, Arc::clone(grant), egress)?)
+                Kind::Token(Tokens::new(configured, Arc::clone(grant))?)
             }
         };
         Ok(Self(kind))

@@ -18,7 +18,7 @@ use super::token::{Holding, Want};
 use super::transport::ClientError;
 use super::transport::{NoToken, Transport};
 use super::watched::Watched;
-use crate::config::{Authentication, EgressProxy, OAuth2, bearer};
+use crate::config::{Authentication, OAuth2, Upstream, bearer};
 use crate::upstream::error::PollError;
 
 /// How long the token endpoint may take.
@@ -43,18 +43,17 @@ impl Tokens {
     /// # Errors
     /// [`ClientError`] if TLS cannot be set up.
     pub(super) fn new(
-        upstream: &str,
+        upstream: &Arc<Upstream>,
         grant: Arc<OAuth2>,
-        egress: Option<&EgressProxy>,
     ) -> Result<Arc<Self>, ClientError> {
         let keep = |secret: &str| Some(secret.to_owned());
-        let client_secret = Watched::new(upstream, &grant.client_secret, keep)
+        let client_secret = Watched::new(&upstream.name, &grant.client_secret, keep)
             .expect("invariant: any text is kept");
         Ok(Arc::new(Self {
-            upstream: upstream.to_owned(),
+            upstream: upstream.name.clone(),
             client_secret,
+            transport: Transport::new(upstream, &grant.token_url)?,
             grant,
-            transport: Transport::new(egress)?,
             holding: Mutex::default(),
             flight: Arc::default(),
         }))
@@ -215,7 +214,7 @@ mod tests {
         let Some(Credentials::OAuth2(grant)) = config.upstreams[0].credentials.clone() else {
             panic!("{config:?}");
         };
-        Tokens::new("a", grant, None).unwrap()
+        Tokens::new(&config.upstreams[0], grant).unwrap()
     }
 
     #[tokio::test]

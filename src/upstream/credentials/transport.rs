@@ -1,16 +1,17 @@
 //! Requests to a token endpoint, and why one brought no token.
 
+use std::error::Error as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{StatusCode, header};
 use oauth2::basic::BasicErrorResponse;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse, RequestTokenError};
+use url::Url;
 
-use reqwest::redirect;
-
-use crate::config::EgressProxy;
-use crate::peers::{root_cause, through};
+use crate::config::Upstream;
+use crate::peers::{BesideError, beside, rehearse, root_cause};
 use crate::upstream::client::read_body;
 
 /// The longest answer of a token endpoint, in bytes.
@@ -45,33 +46,41 @@ pub enum NoToken {
 
 /// The client of a token endpoint could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the client of a token endpoint (is the system's TLS store readable?)")]
-pub struct ClientError(#[from] reqwest::Error);
+#[error("cannot set up the client of a token endpoint")]
+pub struct ClientError(#[from] BesideError);
 
-/// The HTTP client of the `oauth2` crate: ours, without redirects, with a limit of size.
+/// The HTTP client of the `oauth2` crate: ours, without redirects, with a limit of size. Tokens are
+/// asked for so rarely that each request has a client, and a connection, of its own.
 #[derive(Debug)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    upstream: Arc<Upstream>,
+    endpoint: Url,
 }
 
 impl Transport {
+    /// For this endpoint, which stands beside that upstream.
+    ///
     /// # Errors
     /// [`ClientError`] if TLS cannot be set up.
-    pub(super) fn new(egress: Option<&EgressProxy>) -> Result<Self, ClientError> {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("pollcast/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none());
-        let http = through(builder, egress)?.build()?;
-        Ok(Self { http })
+    pub(super) fn new(upstream: &Arc<Upstream>, endpoint: &Url) -> Result<Self, ClientError> {
+        rehearse(upstream)?;
+        Ok(Self {
+            upstream: Arc::clone(upstream),
+            endpoint: endpoint.clone(),
+        })
     }
 
     async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, NoToken> {
         if let Some(value) = request.headers_mut().get_mut(header::AUTHORIZATION) {
             value.set_sensitive(true);
         }
+        let nowhere = |error: BesideError| NoToken::Connection(told(&error));
+        let http = beside(&self.upstream, &self.endpoint)
+            .await
+            .map_err(nowhere)?;
         let broken = |error: &reqwest::Error| NoToken::Connection(root_cause(error));
         let request = reqwest::Request::try_from(request).map_err(|error| broken(&error))?;
-        let sent = self.http.execute(request).await;
+        let sent = http.execute(request).await;
         let mut response = sent.map_err(|error| broken(&error))?;
         let status = response.status();
         let body = match read_body(&mut response, MAX_BYTES).await {
@@ -107,6 +116,17 @@ impl From<RequestTokenError<NoToken, BasicErrorResponse>> for NoToken {
             RequestTokenError::Parse(..) | RequestTokenError::Other(_) => Self::Unreadable,
         }
     }
+}
+
+/// What is said of a client that cannot be made, with what caused it.
+fn told(error: &BesideError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// An error code is a short word; anything else might be a secret that came back.

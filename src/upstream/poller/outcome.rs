@@ -90,12 +90,13 @@ impl Poller {
     /// Keeps for those who look from outside how the poll that began then came out.
     fn remember(&self, started: Timestamp, body_bytes: usize, outcome: Outcome) {
         let took = self.clock.now().since(started);
-        self.topic.polled(trail::Polled {
+        let poll = trail::Polled {
             at: started,
             took: u32::try_from(took).unwrap_or(u32::MAX),
             body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
             outcome,
-        });
+        };
+        self.topic.polled(poll, self.inquiry.weight());
     }
 
     /// What may be said of it. What is wrong with an answer for some clients only may name what is

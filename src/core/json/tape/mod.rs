@@ -101,6 +101,11 @@ impl Tape {
         self.nodes.bytes()
     }
 
+    /// The memory that it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        self.text.len() + self.overhead()
+    }
+
     /// How many values it has: scalars, arrays and objects.
     pub fn values(&self) -> usize {
         self.nodes.len()
