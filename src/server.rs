@@ -211,6 +211,7 @@ impl Server {
             clock,
             listeners,
             config: config.shown().to_owned(),
+            rules: config.admin.clone(),
             file,
             draining: draining.subscribe(),
             unfinished: rules.unfinished.clone(),

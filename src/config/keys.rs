@@ -33,7 +33,7 @@ sections! {
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second", "topics"] later [];
-    ADMIN at "admin": ["listen"] later [];
+    ADMIN at "admin": ["listen", "hosts"] later [];
     LOGS at "logs": ["format", "access"] later [];
     TRACES at "traces": ["otlp"] later [];
     OTLP at "traces.otlp": ["endpoint", "headers", "sample", "service_name"] later [];

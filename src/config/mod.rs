@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
+//! | `resolve`, `admin`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -20,6 +20,7 @@
 //! | `shown` | the whole of it for an operator's eyes, secrets hidden |
 
 mod addresses;
+mod admin;
 mod credentials;
 mod deliver;
 mod document;
@@ -64,6 +65,7 @@ mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
+pub use admin::Authority;
 pub use credentials::Credentials;
 pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
@@ -212,6 +214,8 @@ impl Default for Limits {
 pub struct Admin {
     /// Address of metrics and health.
     pub listen: SocketAddr,
+    /// By which names it is asked, besides addresses and `localhost`.
+    pub hosts: Vec<Authority>,
 }
 
 /// A named backend.

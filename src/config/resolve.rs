@@ -3,24 +3,24 @@
 //! Where something is wrong, a problem is noted and a stand-in takes its place, so that everything
 //! else is checked too; the result counts only if no problem was noted.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_yaml::Value;
 
+use super::admin::admin;
 use super::feed::feeds;
 use super::headers::{Sent, headers};
-use super::keys::{ADMIN, ROUTE, SERVER, TOP};
+use super::keys::{ROUTE, SERVER, TOP};
 use super::limits;
-use super::listen::{clash, listeners};
+use super::listen::listeners;
 use super::logs::logs;
 use super::section::Section;
 use super::sheet::{Node, Sheet};
 use super::shown::shown;
 use super::traces::traces;
 use super::upstream::Upstreams;
-use super::{Admin, Config, Listener, Route, Server};
+use super::{Config, Listener, Route, Server};
 
 /// Reads the whole file. The result counts only if `sheet` holds no problem afterwards.
 pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
@@ -116,26 +116,6 @@ fn threads(section: &Section<'_>) -> usize {
             .integer(1..=1024)
             .map_or(automatic, |number| number as usize),
     }
-}
-
-fn admin(top: &Section<'_>, public: &[Listener]) -> Admin {
-    let section = top.section("admin", &ADMIN);
-    let standard = SocketAddr::from(([127, 0, 0, 1], 9091));
-    let node = section.find("listen");
-    let listen = node
-        .as_ref()
-        .and_then(Node::listen)
-        .map_or(standard, |(address, _)| address);
-    if public.iter().any(|other| clash(other.address, listen)) {
-        // Where only one of them is written, that is the line to look at.
-        let node = node.or_else(|| top.section("server", &SERVER).find("listen"));
-        let node = node.unwrap_or(section.node);
-        node.problem(
-            "`server.listen` takes the port of `admin.listen` (127.0.0.1:9091 by default)",
-            "give `admin.listen` another port",
-        );
-    }
-    Admin { listen }
 }
 
 /// Longest path first. Without `proxy`, everything goes to the only upstream.

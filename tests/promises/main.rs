@@ -5,6 +5,7 @@
 mod support;
 
 mod admin;
+mod admin_access;
 mod broken;
 mod captures;
 mod cardinality;
