@@ -142,6 +142,18 @@ impl From<Refusal> for Answer {
     }
 }
 
+/// Answers what cannot be read as a request; there is none to be found in the session.
+pub(super) async fn malformed(session: &mut ServerSession) -> Result<()> {
+    const LINE: &str = "the request is malformed\n";
+    let mut head = head(StatusCode::BAD_REQUEST)?;
+    head.insert_header(header::CONTENT_TYPE, TEXT)?;
+    head.insert_header(header::CONTENT_LENGTH, LINE.len())?;
+    session.set_write_timeout(Some(PATIENCE));
+    session
+        .write_error_response(head, Bytes::from_static(LINE.as_bytes()))
+        .await
+}
+
 /// What every answer begins with.
 pub(super) fn head(status: StatusCode) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(status, Some(14))?;

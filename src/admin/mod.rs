@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
-use pingora::Result;
+use pingora::{ErrorType, Result};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -228,6 +228,10 @@ impl HttpServerApp for Admin {
             Ok(false) => return None,
             Err(error) => {
                 debug!(%error, "an admin request cannot be read");
+                if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {
+                    // Whoever is gone cannot be told.
+                    let _ = answer::malformed(&mut session).await;
+                }
                 return None;
             }
         }
