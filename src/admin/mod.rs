@@ -37,11 +37,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
-use pingora::{ErrorType, Result};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use pingora::{ErrorType, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;

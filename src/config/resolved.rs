@@ -48,6 +48,11 @@ impl Feed {
         parameters.is_some_and(|parameters| !parameters.credentials.is_empty())
     }
 
+    /// Whether not everybody who asks gets the same.
+    pub fn is_for_somebody(&self) -> bool {
+        self.is_private()
+    }
+
     /// Whether it is polled with the bodies of its clients.
     pub fn takes_body(&self) -> bool {
         let parameters = self.parameters.as_ref();

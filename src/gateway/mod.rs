@@ -18,6 +18,7 @@ mod latest;
 mod metrics;
 mod module;
 mod negotiate;
+mod origin;
 mod overload;
 mod preconditions;
 mod prefer;

@@ -144,7 +144,7 @@ impl Gateway {
     }
 
     /// Notes that nobody is subscribed by this request.
-    fn refused(&self, feed: &Arc<Feed>, reason: &'static str, ctx: &mut Context) {
+    pub(super) fn refused(&self, feed: &Arc<Feed>, reason: &'static str, ctx: &mut Context) {
         self.metrics.refused(&feed.path, reason);
         ctx.outcome = Outcome::Refused(Arc::clone(feed), reason);
     }

@@ -30,6 +30,7 @@ mod metrics;
 mod modes;
 mod negotiation;
 mod noise;
+mod origins;
 mod pages;
 mod pass_through;
 mod per_credential;
