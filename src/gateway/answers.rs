@@ -56,14 +56,18 @@ impl Gateway {
         ctx: &mut Context,
     ) -> Result<bool> {
         let (feed, request) = (place.feed(), session.req_header());
-        if negotiate::is_subscription(feed, request) {
-            self.subscribe(place, session, ctx).await?;
-            return Ok(true);
-        }
         if let Some(answer) = cors::preflight(feed, request) {
             session
                 .write_response_header(Box::new(answer?), true)
                 .await?;
+            return Ok(true);
+        }
+        if !self.may_have(place, session, ctx).await? {
+            return Ok(true);
+        }
+        let request = session.req_header();
+        if negotiate::is_subscription(feed, request) {
+            self.subscribe(place, session, ctx).await?;
             return Ok(true);
         }
         if latest::answers(feed, session)
