@@ -25,7 +25,7 @@ macro_rules! sections {
 }
 
 sections! {
-    TOP at "": ["server", "admin", "logs", "traces", "upstreams", "feeds", "proxy"]
+    TOP at "": ["server", "admin", "logs", "traces", "auth", "upstreams", "feeds", "proxy"]
         later ["backplane"];
     SERVER at "server":
         ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies", "client"] later [];
@@ -37,6 +37,15 @@ sections! {
     LOGS at "logs": ["format", "access"] later [];
     TRACES at "traces": ["otlp"] later [];
     OTLP at "traces.otlp": ["endpoint", "headers", "sample", "service_name"] later [];
+    AUTH at "auth": ["keys", "jwt"] later [];
+    API_KEY at "auth.keys.NAME": ["sha256", "expires", "query"] later [];
+    JWT at "auth.jwt.NAME":
+        [
+            "issuer", "audience", "algorithms", "jwks_url", "jwks_file", "public_key_file", "secret",
+            "secret_file", "leeway", "expiry", "from", "refresh"
+        ] later [];
+    JWT_FROM at "auth.jwt.NAME.from": ["header", "cookie", "query"] later [];
+    JWT_REFRESH at "auth.jwt.NAME.refresh": ["every", "at_most_every", "keep"] later [];
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
@@ -60,9 +69,10 @@ sections! {
         ] later [];
     FEED at "feeds[]":
         [
-            "path", "upstream", "request", "poll", "document", "events", "deliver", "export", "json",
-            "share", "topics"
+            "path", "upstream", "access", "request", "poll", "document", "events", "deliver", "export",
+            "json", "share", "topics"
         ] later [];
+    FEED_ACCESS at "feeds[].access[]": ["keys", "jwt", "claims"] later [];
     SHARE at "feeds[].share": ["per_credential"] later [];
     REQUEST at "feeds[].request":
         [
@@ -101,7 +111,9 @@ sections! {
     CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
     EXPORT at "feeds[].export[]":
         ["metric", "help", "each", "value", "labels", "constants", "max_series"] later [];
-    ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];
+    ROUTE at "proxy[]":
+        ["path", "upstream", "access", "forward_credentials", "headers", "preserve_host"] later [];
+    ROUTE_ACCESS at "proxy[].access[]": ["keys", "jwt", "claims"] later [];
 }
 
 impl Keys {
@@ -211,7 +223,7 @@ mod tests {
         match value {
             Value::Mapping(entries) => {
                 for (key, value) in entries.iter_mut() {
-                    let key = if at == "upstreams" {
+                    let key = if ["upstreams", "auth.keys", "auth.jwt"].contains(&at) {
                         "NAME"
                     } else {
                         key.as_str().unwrap()

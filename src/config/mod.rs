@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `admin`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
+//! | `resolve`, `admin`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `auth`, `jwt`, `policy`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -21,6 +21,7 @@
 
 mod addresses;
 mod admin;
+mod auth;
 mod credentials;
 mod deliver;
 mod document;
@@ -34,6 +35,7 @@ mod filter;
 mod headers;
 mod health_check;
 mod ignore;
+mod jwt;
 mod keys;
 mod limits;
 mod listen;
@@ -45,6 +47,7 @@ mod pages;
 mod parameters;
 mod pem;
 mod place;
+mod policy;
 mod poll;
 mod problem;
 mod request;
@@ -66,6 +69,7 @@ mod value;
 
 pub use addresses::{Addresses, Forbidden};
 pub use admin::Authority;
+pub use auth::{ApiKey, Auth};
 pub use credentials::Credentials;
 pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
@@ -73,10 +77,12 @@ pub use expand::{Surroundings, System};
 pub use filter::compile;
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
+pub use jwt::{Issuer, KeySource, Refresh, Whence};
 pub use logs::{Access, LogFormat, Logs};
 pub use oauth2::{Authentication, OAuth2};
 pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError, read_chain};
+pub use policy::{ClaimRule, Policy, Requirement, Wanted};
 pub use problem::{LoadError, Problem, Problems, Warning};
 pub use resolved::{
     Compression, Cors, Deliver, Document, Events, Feed, Heartbeat, Idle, Json, Parameters, Poll,
@@ -110,6 +116,8 @@ pub struct Config {
     pub logs: Logs,
     /// Where spans are sent, if they are.
     pub traces: Option<Traces>,
+    /// Whoever may be let in.
+    pub auth: Auth,
     /// The named backends, in the file's order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The event streams, in the file's order; paths are distinct.
@@ -252,6 +260,10 @@ pub struct Route {
     pub path: String,
     /// Where they go.
     pub upstream: Arc<Upstream>,
+    /// Who may take it; everybody if `None`.
+    pub access: Option<Arc<Policy>>,
+    /// Whether the upstream gets to see what pollcast let somebody in by.
+    pub forward_credentials: bool,
     /// Set on the request on its way up.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Send the client's `Host` instead of the upstream's.

@@ -9,18 +9,20 @@ use std::time::Duration;
 use serde_yaml::Value;
 
 use super::admin::admin;
+use super::auth::auth;
 use super::feed::feeds;
 use super::headers::{Sent, headers};
 use super::keys::{ROUTE, SERVER, TOP};
 use super::limits;
 use super::listen::listeners;
 use super::logs::logs;
+use super::policy;
 use super::section::Section;
 use super::sheet::{Node, Sheet};
 use super::shown::shown;
 use super::traces::traces;
 use super::upstream::Upstreams;
-use super::{Config, Listener, Route, Server};
+use super::{Auth, Config, Listener, Route, Server};
 
 /// Reads the whole file. The result counts only if `sheet` holds no problem afterwards.
 pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
@@ -28,10 +30,11 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let top = root.section(&TOP);
     let server = server(&top.section("server", &SERVER));
     let admin = admin(&top, &server.listen);
+    let auth = auth(&top);
     let upstreams = Upstreams::read(&top);
-    let feeds = feeds(&top, &upstreams);
+    let feeds = feeds(&top, &upstreams, &auth);
     limits::warn_of_unreachable(&top, &server.limits, &feeds);
-    let routes = routes(&top, &upstreams);
+    let routes = routes(&top, &upstreams, &auth);
     if feeds.is_empty() && routes.is_empty() && !sheet.is_spoilt() {
         root.problem(
             "there is nothing to do: no feed, no proxy route",
@@ -51,6 +54,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         admin,
         logs: logs(&top),
         traces: traces(&top),
+        auth,
         upstreams: upstreams.all(),
         feeds,
         routes,
@@ -119,12 +123,14 @@ fn threads(section: &Section<'_>) -> usize {
 }
 
 /// Longest path first. Without `proxy`, everything goes to the only upstream.
-fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Route>> {
+fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>, auth: &Auth) -> Vec<Arc<Route>> {
     let Some(node) = top.find("proxy") else {
         return match upstreams.all().as_slice() {
             [only] => vec![Arc::new(Route {
                 path: "/".to_owned(),
                 upstream: only.clone(),
+                access: None,
+                forward_credentials: false,
                 headers: Vec::new(),
                 preserve_host: false,
             })],
@@ -133,14 +139,18 @@ fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Route>> {
     };
     let mut routes: Vec<Arc<Route>> = Vec::new();
     for item in node.items() {
-        let route = route(&item, upstreams, &routes);
+        let route = route(&item, (upstreams, auth), &routes);
         routes.push(Arc::new(route));
     }
     routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
     routes
 }
 
-fn route(item: &Node<'_>, upstreams: &Upstreams<'_>, earlier: &[Arc<Route>]) -> Route {
+fn route(
+    item: &Node<'_>,
+    (upstreams, auth): (&Upstreams<'_>, &Auth),
+    earlier: &[Arc<Route>],
+) -> Route {
     let section = item.section(&ROUTE);
     let mut path = String::new();
     if let Some(node) = section.require(
@@ -174,6 +184,11 @@ fn route(item: &Node<'_>, upstreams: &Upstreams<'_>, earlier: &[Arc<Route>]) -> 
     Route {
         path,
         upstream: upstreams.refer(&section),
+        access: policy::of_route(&section, auth),
+        forward_credentials: section
+            .find("forward_credentials")
+            .and_then(|node| node.flag())
+            .unwrap_or(false),
         headers,
         preserve_host,
     }

@@ -73,6 +73,9 @@ impl Gateway {
             problem::answer(session, 403, origin::REFUSAL, &headers).await?;
             return Ok(true);
         }
+        if !self.may_have(place, session, ctx).await? {
+            return Ok(true);
+        }
         if is_subscription {
             self.subscribe(place, session, ctx).await?;
             return Ok(true);

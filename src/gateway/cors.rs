@@ -40,10 +40,10 @@ pub fn headers(feed: &Feed, request: &RequestHeader) -> Headers {
 /// What an answer of ours depends on, besides its path (RFC 9110 section 12.5.5).
 fn vary(feed: &Feed) -> HeaderValue {
     let mut names = vec!["accept"];
-    if !feed.deliver.cors.origins.is_empty() || feed.is_for_somebody() {
+    if !feed.deliver.cors.origins.is_empty() || feed.is_for_some() {
         names.push("origin");
     }
-    if feed.is_for_somebody() {
+    if feed.is_for_some() {
         names.push(origin::SITE);
     }
     if let Some(parameters) = &feed.parameters {

@@ -13,6 +13,7 @@ mod context;
 mod cors;
 mod detach;
 mod forward;
+mod guarded;
 mod identity;
 mod latest;
 mod metrics;
@@ -51,6 +52,7 @@ use routes::{Destination, Routes};
 use seats::Seats;
 use writer::Writers;
 
+use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
 use crate::hub::{Hub, Place};
@@ -66,7 +68,8 @@ pub struct Gateway {
     routes: Routes,
     module: Option<Module>,
     hub: Arc<Hub>,
-    writers: Writers,
+    writers: Arc<Writers>,
+    guard: Arc<Guard>,
     metrics: Metrics,
     admission: Arc<Admission>,
     seats: Arc<Seats>,
@@ -84,17 +87,21 @@ impl Gateway {
         hub: Arc<Hub>,
         config: &Config,
         metrics: Metrics,
-        admission: Arc<Admission>,
+        (admission, guard): (Arc<Admission>, Arc<Guard>),
         peers: Arc<Peers>,
         clock: Clock,
         tracer: Tracer,
     ) -> Self {
+        let writers = Writers::new(config.server.threads, admission.tracker(), clock);
+        let writers = Arc::new(writers);
+        tokio::spawn(guarded::keep_rechecking(&guard, &writers));
         Self {
             routes: Routes::new(config.routes.clone()),
             module: config.server.client.clone().map(Module::new),
             seats: Seats::new(config.server.limits.clone()),
             trusted: Trusted::new(config.server.trusted_proxies.clone()),
-            writers: Writers::new(config.server.threads, admission.tracker(), clock),
+            writers,
+            guard,
             hub,
             metrics,
             admission,
@@ -159,6 +166,9 @@ impl ProxyHttp for Gateway {
         if ctx.destination.is_none() {
             let detail = "no feed and no proxy entry has this path";
             problem::answer(session, 404, detail, &[]).await?;
+            return Ok(true);
+        }
+        if !self.may_pass(session, ctx).await? {
             return Ok(true);
         }
         session.set_write_timeout(Some(FORWARD_TIMEOUT));
@@ -242,7 +252,8 @@ impl ProxyHttp for Gateway {
         let scheme = if is_secure { "https" } else { "http" };
         match (&ctx.destination, ctx.asked.last()) {
             (Some(destination), Some(server)) => {
-                forward::rewrite(request, destination, server, client, scheme)
+                forward::rewrite(request, destination, server, client, scheme)?;
+                guarded::pass_on(request, ctx.grant.as_deref())
             }
             _ => Ok(()),
         }

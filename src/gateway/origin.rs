@@ -18,7 +18,7 @@ pub(super) const REFUSAL: &str = "a page of this origin may not ask for a feed t
 
 /// Whether a page of an origin that is not allowed asks for a feed that is for somebody.
 pub(super) fn is_refused(feed: &Feed, request: &RequestHeader) -> bool {
-    feed.is_for_somebody() && is_foreign(&feed.deliver.cors, request)
+    feed.is_for_some() && is_foreign(&feed.deliver.cors, request)
 }
 
 /// The origin of the page that asks, if there is exactly one and it may read the answer.

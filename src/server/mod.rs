@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::admin::{self, Admin};
+use crate::auth::{Guard, IssuerError};
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::gateway::{self, Admission, Gateway};
@@ -81,6 +82,9 @@ pub enum StartError {
     /// Polls cannot prove who asks.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Tokens cannot be verified.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// Spans cannot be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -177,9 +181,18 @@ impl Server {
         let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
+        let guard = Guard::start(&config.auth, &registry, clock)?;
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());
-        let gateway = Gateway::new(topics, &config, metrics, door, servers, clock, spans);
+        let gateway = Gateway::new(
+            topics,
+            &config,
+            metrics,
+            (door, guard),
+            servers,
+            clock,
+            spans,
+        );
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());

@@ -24,6 +24,8 @@ static DEFAULTS: LazyLock<Mapping> = LazyLock::new(|| {
 
 /// Keys of which nothing but references is shown, at any depth.
 const SECRET: &[&str] = &[
+    "auth.keys.NAME.sha256",
+    "auth.jwt.NAME.secret",
     "upstreams.NAME.headers",
     "upstreams.NAME.credentials.basic.username",
     "upstreams.NAME.credentials.basic.password",
@@ -44,6 +46,7 @@ const URLS: &[&str] = &[
     "upstreams.NAME.egress_proxy",
     "upstreams.NAME.credentials.oauth2.token_url",
     "traces.otlp.endpoint",
+    "auth.jwt.NAME.jwks_url",
 ];
 
 /// Shows a configuration without problems.
@@ -96,6 +99,8 @@ fn section(entries: &Mapping, keys: &Keys) -> Json {
 fn free(entries: &Mapping, at: &str, show: fn(&Value, &str) -> Json) -> Json {
     let below = match at {
         "upstreams" => "upstreams.NAME",
+        "auth.keys" => "auth.keys.NAME",
+        "auth.jwt" => "auth.jwt.NAME",
         at => at,
     };
     let named =

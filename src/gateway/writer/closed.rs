@@ -17,11 +17,13 @@ pub enum Closed {
     Drained,
     /// It was open for as long as it may be.
     Lifetime,
+    /// What its client was let in by is over.
+    Unauthorized,
 }
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Closed; 7] = [
+    pub const ALL: [Closed; 8] = [
         Closed::Left,
         Closed::Broken,
         Closed::WriteTimeout,
@@ -29,6 +31,7 @@ impl Closed {
         Closed::Ended,
         Closed::Drained,
         Closed::Lifetime,
+        Closed::Unauthorized,
     ];
 
     /// The word for metrics and the access log.
@@ -41,6 +44,7 @@ impl Closed {
             Closed::Ended => "feed_ended",
             Closed::Drained => "drained",
             Closed::Lifetime => "max_lifetime",
+            Closed::Unauthorized => "unauthorized",
         }
     }
 }
