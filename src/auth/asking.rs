@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 use url::form_urlencoded;
 
@@ -15,8 +15,14 @@ pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct Asking<'a> {
     /// All of the request's headers.
     pub headers: &'a HeaderMap,
+    /// How it is asked.
+    pub method: &'a Method,
     /// Its target.
     pub uri: &'a Uri,
+    /// Whether it is for an event stream.
+    pub events: bool,
+    /// Whether its connection is secured.
+    pub is_secure: bool,
     /// The values of the captures of the feed's path, decoded, in their order.
     pub captures: &'a [String],
     /// Whose it is.
@@ -184,6 +190,9 @@ mod tests {
         let asking = Asking {
             headers: &request.headers,
             uri: &request.uri,
+            method: &request.method,
+            events: false,
+            is_secure: false,
             captures: &[],
             client: None,
         };

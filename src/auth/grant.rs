@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::{HeaderName, HeaderValue};
 
 use super::asking::Source;
+use super::forward::{Admission, Asked, Service};
 use super::jwt::Verified;
 use crate::core::event::Timestamp;
 
@@ -45,6 +46,22 @@ pub enum Proof {
         /// Where it was.
         source: Source,
     },
+    /// The word of a service.
+    Forward {
+        /// Whose.
+        service: Arc<Service>,
+        /// What it knows of them.
+        admission: Admission,
+        /// What it was asked.
+        asked: Asked,
+    },
+    /// A ticket of another process.
+    Ticket {
+        /// Whom it was given to.
+        who: String,
+        /// When what it was given for ends.
+        expires: Timestamp,
+    },
 }
 
 impl Proof {
@@ -56,6 +73,13 @@ impl Proof {
                 Some(subject) => format!("{issuer}/{subject}"),
                 None => issuer.clone(),
             },
+            Proof::Forward {
+                service, admission, ..
+            } => match &admission.who {
+                Some(who) => format!("{}/{who}", service.name()),
+                None => format!("forward/{}", service.name()),
+            },
+            Proof::Ticket { who, .. } => who.clone(),
         }
     }
 }
@@ -67,8 +91,11 @@ impl Grant {
         let (expires, source) = match &proof {
             Proof::Key {
                 expires, source, ..
-            } => (*expires, source),
-            Proof::Token { token, source, .. } => (token.expires, source),
+            } => (*expires, Some(source)),
+            Proof::Token { token, source, .. } => (token.expires, Some(source)),
+            // What it was told is the upstream's as well.
+            Proof::Forward { .. } => (None, None),
+            Proof::Ticket { expires, .. } => (Some(*expires), None),
         };
         if !self.who.is_empty() {
             self.who.push_str(", ");
@@ -78,8 +105,16 @@ impl Grant {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        self.sources.push(source.clone());
+        self.sources.extend(source.cloned());
+        if let Proof::Forward { admission, .. } = &proof {
+            self.pass_on.extend(admission.pass_on.iter().cloned());
+        }
         self.proofs.push(proof);
+    }
+
+    /// Adds headers that the upstream gets with what is passed through.
+    pub fn hand_on(&mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        self.pass_on.extend(headers);
     }
 
     /// Who it is: `key/NAME`, `ISSUER/SUBJECT`, several of them with commas between. A subject is the

@@ -10,6 +10,8 @@ pub struct Metrics {
     decisions: IntCounterVec,
     refreshes: IntCounterVec,
     keys: IntGaugeVec,
+    questions: IntCounterVec,
+    tickets: IntCounterVec,
 }
 
 impl Metrics {
@@ -27,6 +29,17 @@ impl Metrics {
                 "Attempts to fetch or read the keys of an issuer of tokens, by outcome.",
                 &["issuer", "outcome"],
             ),
+            questions: registry.counters(
+                "auth_forward_requests_total",
+                "Decisions of a service that decides who is let in, by outcome; cached ones were not \
+                 asked for.",
+                &["service", "outcome"],
+            ),
+            tickets: registry.counters(
+                "auth_tickets_total",
+                "Tickets that were asked for, by outcome.",
+                &["outcome"],
+            ),
             keys: registry.gauges(
                 "auth_jwks_keys",
                 "Keys of an issuer of tokens that are in use; without any, its tokens let in nobody.",
@@ -40,6 +53,23 @@ impl Metrics {
         self.decisions
             .with_label_values(&[place, method, outcome])
             .inc();
+    }
+
+    /// There is this service.
+    pub fn begin_forward(&self, service: &str) {
+        for outcome in ["admitted", "refused", "failed", "cached"] {
+            self.questions.with_label_values(&[service, outcome]);
+        }
+    }
+
+    /// A decision of this service was had.
+    pub fn forwarded(&self, service: &str, outcome: &str) {
+        self.questions.with_label_values(&[service, outcome]).inc();
+    }
+
+    /// A ticket was asked for.
+    pub fn ticket(&self, outcome: &str) {
+        self.tickets.with_label_values(&[outcome]).inc();
     }
 
     /// The keys of this issuer were read, so many, or could not be.

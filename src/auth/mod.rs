@@ -8,6 +8,9 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `asking` | where in a request proofs are, and how they are taken off it |
+//! | `forward` | services of the user's own that decide |
+//! | `ticket` | what an event stream is opened with where no header can be sent |
+//! | `target` | what a request is for |
 //! | `keys` | static API keys, compared without telling by the time how much of one is right |
 //! | `jwt` | tokens, and the keys of their issuers |
 //! | `grant` | what somebody was let in by, and for how long |
@@ -15,11 +18,14 @@
 
 mod asking;
 mod book;
+mod forward;
 mod grant;
 pub mod jwt;
 mod keys;
 mod metrics;
 mod open;
+mod target;
+mod ticket;
 
 use std::sync::Arc;
 
@@ -28,15 +34,20 @@ use tokio::sync::watch;
 
 pub use asking::{Asking, Source};
 use book::Book;
+pub use forward::Refusal;
 pub use grant::{Grant, Proof};
 pub use jwt::IssuerError;
 use metrics::Metrics;
 use open::Open;
 pub use open::{Revocation, TooMany};
+pub use target::TICKET;
+use target::target;
+pub use ticket::NoTicket;
 
 use crate::clock::Clock;
-use crate::config::{Auth, Policy, Requirement};
+use crate::config::{Auth, Policy, Requirement, Tickets};
 use crate::metrics::Registry;
+use crate::peers::Peers;
 
 /// Lets in, or does not: one for the whole process.
 #[derive(Debug)]
@@ -47,13 +58,26 @@ pub struct Guard {
     clock: Clock,
 }
 
-/// Why somebody is not let in. Ordered: what is told where several ways in were tried is the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a guard needs cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// The keys of an issuer of tokens.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// A secret to seal tickets and decisions with.
+    #[error("the system has no randomness to make a secret of")]
+    Secret(#[from] openssl::error::ErrorStack),
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// There is no proof (RFC 6750 section 3: no error code).
     Missing,
     /// A proof is wrong, or not valid any more.
     Invalid,
+    /// A service of the user's own says so, and what is to be told.
+    Elsewhere(Arc<Refusal>),
     /// It is known who it is, but that is not enough.
     Insufficient,
     /// What would verify a proof is not to be had now.
@@ -62,12 +86,24 @@ pub enum Denied {
 
 impl Denied {
     /// The word for metrics.
-    pub const fn reason(self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Denied::Missing => "missing",
             Denied::Invalid => "invalid",
+            Denied::Elsewhere(_) => "refused",
             Denied::Insufficient => "insufficient",
             Denied::Unavailable => "unavailable",
+        }
+    }
+
+    /// Where several ways in were tried, the one with the highest is told.
+    fn rank(&self) -> u8 {
+        match self {
+            Denied::Missing => 0,
+            Denied::Invalid => 1,
+            Denied::Elsewhere(_) => 2,
+            Denied::Insufficient => 3,
+            Denied::Unavailable => 4,
         }
     }
 }
@@ -80,12 +116,16 @@ impl Guard {
     /// a runtime.
     ///
     /// # Errors
-    /// [`IssuerError`] if an issuer's keys cannot be read.
-    pub fn start(auth: &Auth, registry: &Registry, clock: Clock) -> Result<Arc<Self>, IssuerError> {
+    /// [`GuardError`] if an issuer's keys cannot be read.
+    pub fn start(
+        (auth, peers): (&Auth, &Peers),
+        registry: &Registry,
+        clock: Clock,
+    ) -> Result<Arc<Self>, GuardError> {
         jwt::install();
         let metrics = Metrics::new(registry);
         let open = Arc::new(Open::default());
-        let book = Book::open(auth, None, &open, &metrics)?;
+        let book = Book::open((auth, peers), None, &open, &metrics)?;
         Ok(Arc::new(Self {
             book: ArcSwap::from_pointee(book),
             open,
@@ -98,9 +138,14 @@ impl Guard {
     /// now, is sent away. Issuers that stay as they are keep their keys.
     ///
     /// # Errors
-    /// [`IssuerError`] if an issuer's keys cannot be read; then nothing is changed.
-    pub fn configure(&self, auth: &Auth) -> Result<(), IssuerError> {
-        let book = Book::open(auth, Some(&self.book.load()), &self.open, &self.metrics)?;
+    /// [`GuardError`] if an issuer's keys cannot be read; then nothing is changed.
+    pub fn configure(&self, auth: &Auth, peers: &Peers) -> Result<(), GuardError> {
+        let book = Book::open(
+            (auth, peers),
+            Some(&self.book.load()),
+            &self.open,
+            &self.metrics,
+        )?;
         let book = Arc::new(book);
         self.book.store(Arc::clone(&book));
         self.open.review(|grant| book.stands_by(grant));
@@ -125,7 +170,7 @@ impl Guard {
                     self.metrics.decided(place, method, "granted");
                     return Ok(Arc::new(grant));
                 }
-                Err(tried) if tried.1 > worst.1 => worst = tried,
+                Err(tried) if tried.1.rank() > worst.1.rank() => worst = tried,
                 Err(_) => {}
             }
         }
@@ -154,6 +199,13 @@ impl Guard {
             let proof = issuer.proof(&requirement.claims, asking, self.clock).await;
             grant.add(proof.map_err(|denied| (method, denied))?);
         }
+        if let Some(service) = &requirement.forward {
+            method = "forward";
+            let service = book.service(service);
+            let service = service.ok_or((method, Denied::Unavailable))?;
+            let proof = service.proof(asking).await;
+            grant.add(proof.map_err(|denied| (method, denied))?);
+        }
         if self.open.is_revoked(&grant, now) {
             return Err((method, Denied::Invalid));
         }
@@ -165,6 +217,65 @@ impl Guard {
         let book = self.book.load();
         self.open
             .follow(grant, |grant| book.stands_by(grant), self.clock.now());
+        for proof in grant.proofs() {
+            if let Proof::Forward { service, asked, .. } = proof {
+                service.follow(asked, grant);
+            }
+        }
+    }
+
+    /// Whether there are tickets.
+    pub fn gives_tickets(&self) -> bool {
+        self.book.load().desk().is_some()
+    }
+
+    /// How tickets are given out, if they are.
+    pub fn tickets(&self) -> Option<Tickets> {
+        self.book.load().desk().map(|desk| desk.rules().clone())
+    }
+
+    /// A ticket for an event stream of `asking`'s target, to whoever has this grant.
+    ///
+    /// # Errors
+    /// [`NoTicket`] if there is none.
+    pub fn give_ticket(&self, asking: &Asking<'_>, grant: &Arc<Grant>) -> Result<String, NoTicket> {
+        let book = self.book.load();
+        let desk = book.desk().ok_or(NoTicket::Failed)?;
+        let target = target(asking.uri, true);
+        let ticket = desk.give(&target, asking.client, grant, self.clock.now());
+        self.metrics.ticket(match ticket {
+            Ok(_) => "given",
+            Err(NoTicket::Full | NoTicket::ClientFull) => "full",
+            Err(NoTicket::Failed) => "failed",
+        });
+        ticket
+    }
+
+    /// Judges a request to `place` that comes with a ticket.
+    ///
+    /// # Errors
+    /// [`Denied`] if it does not let in.
+    pub fn admit_by_ticket(
+        &self,
+        place: &str,
+        ticket: &str,
+        asking: &Asking<'_>,
+    ) -> Result<Arc<Grant>, Denied> {
+        let (book, now) = (self.book.load(), self.clock.now());
+        let target = target(asking.uri, true);
+        let taken = match book.desk() {
+            Some(desk) => desk.take(ticket, &target, asking.client, now),
+            None => Err(Denied::Missing),
+        };
+        let stands =
+            |grant: &Arc<Grant>| !self.open.is_revoked(grant, now) && book.stands_by(grant);
+        let taken = taken.and_then(|grant| match stands(&grant) {
+            true => Ok(grant),
+            false => Err(Denied::Invalid),
+        });
+        let outcome = taken.as_ref().map_or_else(Denied::reason, |_| "granted");
+        self.metrics.decided(place, "ticket", outcome);
+        taken
     }
 
     /// Lets in nobody any more to whom this applies, and sends away who is in. How many streams that

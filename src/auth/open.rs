@@ -104,6 +104,11 @@ impl Open {
         Ok(count)
     }
 
+    /// Withdraws these grants.
+    pub fn withdraw(&self, grants: &[Arc<Grant>]) {
+        self.tell(grants.iter().filter(|grant| grant.withdraw()).count());
+    }
+
     /// Whether something that was revoked applies.
     pub fn is_revoked(&self, grant: &Grant, now: Timestamp) -> bool {
         self.lock().revoked.iter().any(|it| it.applies(grant, now))

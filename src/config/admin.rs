@@ -1,12 +1,15 @@
 //! The private listener as it is written: where it accepts, and by which names it is asked.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde_yaml::Value;
 
 use super::keys::{ADMIN, SERVER};
 use super::listen::clash;
 use super::section::Section;
 use super::sheet::Node;
-use super::{Admin, Listener};
+use super::{Admin, Auth, Listener, Policy, policy};
 
 /// What a request calls the server that it means (RFC 9110 section 7.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +67,7 @@ impl Authority {
 }
 
 /// Reads the section `admin`, beside the public listeners.
-pub(super) fn admin(top: &Section<'_>, public: &[Listener]) -> Admin {
+pub(super) fn admin(top: &Section<'_>, public: &[Listener], auth: &Auth) -> Admin {
     let section = top.section("admin", &ADMIN);
     let standard = SocketAddr::from(([127, 0, 0, 1], 9091));
     let node = section.find("listen");
@@ -85,7 +88,32 @@ pub(super) fn admin(top: &Section<'_>, public: &[Listener]) -> Admin {
         let items = node.items();
         items.iter().filter_map(host).collect()
     });
-    Admin { listen, hosts }
+    Admin {
+        access: access(&section, listen, auth),
+        listen,
+        hosts,
+    }
+}
+
+/// Who may ask. Everybody may who is on this machine; where others can come from, it must be said.
+fn access(section: &Section<'_>, listen: SocketAddr, auth: &Auth) -> Option<Arc<Policy>> {
+    let node = section.find("access");
+    if let Some(node) = &node
+        && matches!(node.value(), Value::String(text) if text == "open")
+    {
+        return None;
+    }
+    if node.is_none() && !listen.ip().is_loopback() {
+        let at = section
+            .find("listen")
+            .unwrap_or_else(|| section.node.clone());
+        at.problem(
+            "others than this machine can come here, and nothing says who may",
+            "write `access`, such as `[{keys: [NAME]}]` with a key of `auth.keys`; `access: open` for \
+             everybody who can reach it; or listen on 127.0.0.1",
+        );
+    }
+    policy::of_admin(section, auth)
 }
 
 fn host(node: &Node<'_>) -> Option<Authority> {

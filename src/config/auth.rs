@@ -6,10 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::forward::{Forward, forwards};
 use super::jwt::{Issuer, issuer};
 use super::keys::{API_KEY, AUTH};
 use super::section::Section;
 use super::sheet::Node;
+use super::tickets::{Tickets, tickets};
+use super::upstream::Upstreams;
 use crate::core::event::Timestamp;
 
 /// Whoever may be let in, by name.
@@ -19,6 +22,10 @@ pub struct Auth {
     pub keys: Vec<Arc<ApiKey>>,
     /// The issuers of tokens, in the file's order; names distinct.
     pub issuers: Vec<Arc<Issuer>>,
+    /// Services that decide, in the file's order; names distinct.
+    pub forwards: Vec<Arc<Forward>>,
+    /// How tickets are given out, if they are.
+    pub tickets: Option<Tickets>,
 }
 
 /// A static API key, of which only hashes are known.
@@ -57,7 +64,7 @@ impl Auth {
 }
 
 /// The section `auth`.
-pub(super) fn auth(top: &Section<'_>) -> Auth {
+pub(super) fn auth(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Auth {
     let Some(node) = top.find("auth") else {
         return Auth::default();
     };
@@ -75,10 +82,12 @@ pub(super) fn auth(top: &Section<'_>) -> Auth {
         check_name(&name, &node);
         auth.issuers.extend(issuer(name, &node).map(Arc::new));
     }
+    auth.forwards = forwards(&section, upstreams);
+    auth.tickets = tickets(&section);
     auth
 }
 
-fn check_name(name: &str, node: &Node<'_>) {
+pub(super) fn check_name(name: &str, node: &Node<'_>) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
         node.problem(

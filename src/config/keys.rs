@@ -33,11 +33,12 @@ sections! {
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second", "topics"] later [];
-    ADMIN at "admin": ["listen", "hosts"] later [];
+    ADMIN at "admin": ["listen", "hosts", "access"] later [];
+    ADMIN_ACCESS at "admin.access[]": ["keys", "jwt", "claims", "forward"] later [];
     LOGS at "logs": ["format", "access"] later [];
     TRACES at "traces": ["otlp"] later [];
     OTLP at "traces.otlp": ["endpoint", "headers", "sample", "service_name"] later [];
-    AUTH at "auth": ["keys", "jwt"] later [];
+    AUTH at "auth": ["keys", "jwt", "forward", "tickets"] later [];
     API_KEY at "auth.keys.NAME": ["sha256", "expires", "query"] later [];
     JWT at "auth.jwt.NAME":
         [
@@ -46,6 +47,13 @@ sections! {
         ] later [];
     JWT_FROM at "auth.jwt.NAME.from": ["header", "cookie", "query"] later [];
     JWT_REFRESH at "auth.jwt.NAME.refresh": ["every", "at_most_every", "keep"] later [];
+    FORWARD at "auth.forward.NAME":
+        [
+            "url", "upstream", "path", "method", "request_headers", "forwarded", "response_headers",
+            "who", "cache", "recheck", "timeout"
+        ] later [];
+    TICKETS at "auth.tickets":
+        ["path", "ttl", "use", "bind", "secret", "secret_file"] later [];
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
@@ -72,7 +80,7 @@ sections! {
             "path", "upstream", "access", "request", "poll", "document", "events", "deliver", "export",
             "json", "share", "topics"
         ] later [];
-    FEED_ACCESS at "feeds[].access[]": ["keys", "jwt", "claims"] later [];
+    FEED_ACCESS at "feeds[].access[]": ["keys", "jwt", "claims", "forward"] later [];
     SHARE at "feeds[].share": ["per_credential"] later [];
     REQUEST at "feeds[].request":
         [
@@ -113,7 +121,7 @@ sections! {
         ["metric", "help", "each", "value", "labels", "constants", "max_series"] later [];
     ROUTE at "proxy[]":
         ["path", "upstream", "access", "forward_credentials", "headers", "preserve_host"] later [];
-    ROUTE_ACCESS at "proxy[].access[]": ["keys", "jwt", "claims"] later [];
+    ROUTE_ACCESS at "proxy[].access[]": ["keys", "jwt", "claims", "forward"] later [];
 }
 
 impl Keys {
@@ -223,11 +231,12 @@ mod tests {
         match value {
             Value::Mapping(entries) => {
                 for (key, value) in entries.iter_mut() {
-                    let key = if ["upstreams", "auth.keys", "auth.jwt"].contains(&at) {
-                        "NAME"
-                    } else {
-                        key.as_str().unwrap()
-                    };
+                    let key =
+                        if ["upstreams", "auth.keys", "auth.jwt", "auth.forward"].contains(&at) {
+                            "NAME"
+                        } else {
+                            key.as_str().unwrap()
+                        };
                     let place = if at.is_empty() {
                         key.to_owned()
                     } else {

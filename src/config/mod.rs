@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `admin`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `auth`, `jwt`, `policy`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
+//! | `resolve`, `admin`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `auth`, `jwt`, `forward`, `tickets`, `policy`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -32,6 +32,7 @@ mod expand;
 mod export;
 mod feed;
 mod filter;
+mod forward;
 mod headers;
 mod health_check;
 mod ignore;
@@ -62,6 +63,7 @@ mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod traces;
 mod trust;
 mod upstream;
@@ -75,6 +77,7 @@ pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use filter::compile;
+pub use forward::{Forward, Own, Told};
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
 pub use jwt::{Issuer, KeySource, Refresh, Whence};
@@ -91,6 +94,7 @@ pub use resolved::{
 pub use secret::{Secret, basic, bearer, plain};
 pub use servers::{Balance, ServerAddress, Servers};
 pub use template::Template;
+pub use tickets::{Tickets, Uses};
 pub use traces::Traces;
 pub use trust::UpstreamTls;
 
@@ -218,12 +222,14 @@ impl Default for Limits {
 }
 
 /// The private listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Admin {
     /// Address of metrics and health.
     pub listen: SocketAddr,
     /// By which names it is asked, besides addresses and `localhost`.
     pub hosts: Vec<Authority>,
+    /// Who may ask; everybody if `None`.
+    pub access: Option<Arc<Policy>>,
 }
 
 /// A named backend.

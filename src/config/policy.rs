@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use serde_yaml::Value;
 
 use super::auth::Auth;
-use super::keys::{FEED_ACCESS, Keys, ROUTE_ACCESS, nearest};
+use super::keys::{ADMIN_ACCESS, FEED_ACCESS, Keys, ROUTE_ACCESS, nearest};
 use super::section::Section;
 use super::sheet::Node;
 use super::template::{self, Template};
@@ -29,6 +29,8 @@ pub struct Requirement {
     pub jwt: Option<String>,
     /// What its claims must be.
     pub claims: Vec<ClaimRule>,
+    /// This service lets in.
+    pub forward: Option<String>,
 }
 
 /// What one claim of a token must be.
@@ -59,6 +61,11 @@ pub(super) fn of_route(route: &Section<'_>, auth: &Auth) -> Option<Arc<Policy>> 
     policy(route, &ROUTE_ACCESS, auth, &[])
 }
 
+/// The policy of the admin listener; `None` if nothing is said of it.
+pub(super) fn of_admin(admin: &Section<'_>, auth: &Auth) -> Option<Arc<Policy>> {
+    policy(admin, &ADMIN_ACCESS, auth, &[])
+}
+
 fn policy(
     section: &Section<'_>,
     keys: &'static Keys,
@@ -83,6 +90,7 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
     let node = &section.node;
     let keys: Vec<&str> = auth.keys.iter().map(|key| key.name.as_str()).collect();
     let issuers: Vec<&str> = auth.issuers.iter().map(|it| it.name.as_str()).collect();
+    let services: Vec<&str> = auth.forwards.iter().map(|it| it.name.as_str()).collect();
     let named = section.find("keys");
     let items = named.as_ref().map_or_else(Vec::new, |node| node.items());
     if let Some(node) = named.filter(|node| node.value().is_sequence() && items.is_empty()) {
@@ -93,10 +101,12 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
     if let (Some(claims), None) = (&claims, &jwt) {
         claims.problem("claims are part of a token", "name its issuer in `jwt`");
     }
-    if node.value().is_mapping() && items.is_empty() && jwt.is_none() {
+    let forward = section.find("forward");
+    let is_empty = items.is_empty() && jwt.is_none() && forward.is_none();
+    if node.value().is_mapping() && is_empty {
         node.problem(
             "this would let in everybody",
-            "write `keys`, `jwt`, or both if both must hold",
+            "write `keys`, `jwt` or `forward`, or several of them if all must hold",
         );
     }
     let claims = claims.map_or_else(Vec::new, |node| node.named());
@@ -105,6 +115,7 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
             .iter()
             .filter_map(|item| refer(item, &keys, "key", "auth.keys"))
             .collect(),
+        forward: forward.and_then(|node| refer(&node, &services, "service", "auth.forward")),
         jwt: jwt.and_then(|node| refer(&node, &issuers, "issuer", "auth.jwt")),
         claims: claims
             .iter()

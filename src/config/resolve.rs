@@ -29,9 +29,9 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let root = Node::root(value, sheet);
     let top = root.section(&TOP);
     let server = server(&top.section("server", &SERVER));
-    let admin = admin(&top, &server.listen);
-    let auth = auth(&top);
     let upstreams = Upstreams::read(&top);
+    let auth = auth(&top, &upstreams);
+    let admin = admin(&top, &server.listen, &auth);
     let feeds = feeds(&top, &upstreams, &auth);
     limits::warn_of_unreachable(&top, &server.limits, &feeds);
     let routes = routes(&top, &upstreams, &auth);
@@ -46,7 +46,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
             "give it a path to poll",
         );
     }
-    upstreams.warn_of_unused(&feeds, &routes);
+    upstreams.warn_of_unused(&feeds, &routes, &auth);
     upstreams.warn_of_want(&feeds);
     upstreams.refuse_loops(&server.listen);
     Config {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -16,9 +16,9 @@ use pingora::proxy::Session;
 use super::access::Outcome;
 use super::cors::Headers;
 use super::writer::{Writers, retry};
-use super::{Context, Gateway, asked, cors, negotiate, overload, problem, subscribe};
-use crate::auth::{Asking, Denied, Grant, Guard};
-use crate::config::{Feed, Policy, Route};
+use super::{Context, Gateway, asked, cors, is_secure, negotiate, overload, problem, subscribe};
+use crate::auth::{Asking, Denied, Grant, Guard, Source, TICKET};
+use crate::config::{Auth, Feed, Policy, Route};
 use crate::hub::Place;
 
 /// When to ask again while nobody can be verified, in seconds.
@@ -53,12 +53,19 @@ impl Gateway {
                 return told(session, unasked.status, &unasked.detail, &headers).await;
             }
         };
+        let events = negotiate::is_subscription(feed, session.req_header());
         let request = session.req_header();
-        let (headers, uri) = (&request.headers, &request.uri);
-        match self
-            .judge(&feed.path, policy, (headers, uri), &captures, session)
-            .await
-        {
+        let shown = (&request.headers, &request.uri);
+        let asking = self.asking(shown, &captures, events, session);
+        let ticket = asking.find(&Source::Query(TICKET.to_owned()));
+        let judged = match ticket.filter(|_| events && self.guard.gives_tickets()) {
+            Some(ticket) => self.guard.admit_by_ticket(&feed.path, &ticket, &asking),
+            None => self.guard.admit(&feed.path, policy, &asking).await,
+        };
+        if self.guard.gives_tickets() {
+            Source::Query(TICKET.to_owned()).strip(session.req_header_mut())?;
+        }
+        match judged {
             Ok(grant) => {
                 let destination = self.routes.destination(uri_path(session), Some(feed));
                 let route = destination
@@ -72,6 +79,7 @@ impl Gateway {
                     });
                 }
                 take_off(session.req_header_mut(), &grant, route, Some(feed))?;
+                put_on(session.req_header_mut(), &grant)?;
                 ctx.grant = Some(grant);
                 Ok(true)
             }
@@ -94,45 +102,39 @@ impl Gateway {
             headers: session.req_header().headers.clone(),
             uri: session.req_header().uri.clone(),
         });
-        match self
-            .judge(
-                &route.path,
-                policy,
-                (&given.headers, &given.uri),
-                &[],
-                session,
-            )
-            .await
-        {
+        let asking = self.asking((&given.headers, &given.uri), &[], false, session);
+        match self.guard.admit(&route.path, policy, &asking).await {
             Ok(grant) => {
                 let feed = destination.feed().map(|feed| &**feed);
                 take_off(session.req_header_mut(), &grant, Some(route), feed)?;
+                put_on(session.req_header_mut(), &grant)?;
                 ctx.grant = Some(grant);
                 Ok(true)
             }
             Err(denied) => {
                 ctx.destination = None;
-                let headers = challenge(denied, Vec::new());
-                told(session, status(denied), detail(denied), &headers).await
+                refuse(&denied, Vec::new(), false, session).await
             }
         }
     }
 
-    async fn judge(
+    /// What there is to judge a request by.
+    pub(super) fn asking<'a>(
         &self,
-        place: &str,
-        policy: &Policy,
-        (headers, uri): (&HeaderMap, &Uri),
-        captures: &[String],
-        session: &Session,
-    ) -> std::result::Result<Arc<Grant>, Denied> {
-        let asking = Asking {
+        (headers, uri): (&'a HeaderMap, &'a Uri),
+        captures: &'a [String],
+        events: bool,
+        session: &'a Session,
+    ) -> Asking<'a> {
+        Asking {
             headers,
+            method: &session.req_header().method,
             uri,
+            events,
+            is_secure: is_secure(session),
             captures,
             client: self.address(session),
-        };
-        self.guard.admit(place, policy, &asking).await
+        }
     }
 
     /// Tells a client that it may not have this feed.
@@ -146,7 +148,7 @@ impl Gateway {
         let request = session.req_header();
         let headers = cors::headers(feed, request);
         if negotiate::is_subscription(feed, request) {
-            self.refused(feed, word(denied), ctx);
+            self.refused(feed, word(&denied), ctx);
             let comes_back = overload::comes_back_by_itself(&request.headers);
             if denied == Denied::Unavailable && comes_back {
                 let frame = retry(feed.deliver.retry);
@@ -154,10 +156,31 @@ impl Gateway {
                 return Ok(false);
             }
         } else {
-            ctx.outcome = Outcome::Refused(Arc::clone(feed), word(denied));
+            ctx.outcome = Outcome::Refused(Arc::clone(feed), word(&denied));
         }
-        let headers = challenge(denied, headers);
-        told(session, status(denied), detail(denied), &headers).await
+        let events = negotiate::is_subscription(feed, session.req_header());
+        refuse(&denied, headers, events, session).await
+    }
+}
+
+/// Names of headers that say of clients what a service found out, and nobody else may.
+pub(super) fn claims(auth: &Auth) -> Vec<HeaderName> {
+    let services = auth.forwards.iter();
+    services
+        .flat_map(|service| service.response_headers.iter().cloned())
+        .collect()
+}
+
+/// Takes off what a client claims of itself. Some upstreams take `_` for `-` (RFC 3875 section 4.1.18).
+pub(super) fn disclaim(request: &mut RequestHeader, claims: &[HeaderName]) {
+    if claims.is_empty() {
+        return;
+    }
+    let dashed = |name: &HeaderName| name.as_str().replace('_', "-");
+    let is_claim = |name: &&HeaderName| claims.iter().any(|claim| dashed(claim) == dashed(name));
+    let found: Vec<_> = request.headers.keys().filter(is_claim).cloned().collect();
+    for name in found {
+        request.remove_header(&name);
     }
 }
 
@@ -174,10 +197,13 @@ pub(super) fn keep_rechecking(
     }
 }
 
-/// Puts on a request for the upstream what the grant has for it.
-pub(super) fn pass_on(request: &mut RequestHeader, grant: Option<&Grant>) -> Result<()> {
-    for (name, value) in grant.map_or(&[][..], Grant::pass_on) {
-        request.insert_header(name, value.clone())?;
+/// Puts on a request what the grant has for upstreams, and for polls that are made for this client.
+fn put_on(request: &mut RequestHeader, grant: &Grant) -> Result<()> {
+    for (name, _) in grant.pass_on() {
+        request.remove_header(name);
+    }
+    for (name, value) in grant.pass_on() {
+        request.append_header(name, value.clone())?;
     }
     Ok(())
 }
@@ -231,8 +257,31 @@ async fn told(session: &mut Session, status: u16, detail: &str, headers: &Header
     Ok(false)
 }
 
-fn status(denied: Denied) -> u16 {
+/// Tells somebody who is not let in. A redirect leads people to where they log in; an EventSource
+/// would take what it finds there for the end of the feed.
+async fn refuse(
+    denied: &Denied,
+    headers: Headers,
+    events: bool,
+    session: &mut Session,
+) -> Result<bool> {
+    let Denied::Elsewhere(refusal) = denied else {
+        let headers = challenge(denied, headers);
+        return told(session, status(denied), detail(denied), &headers).await;
+    };
+    let is_wanted = |name: &HeaderName| !events || *name == WWW_AUTHENTICATE;
+    let told_too = refusal.headers.iter().filter(|(name, _)| is_wanted(name));
+    let headers: Headers = headers.into_iter().chain(told_too.cloned()).collect();
+    let status = match refusal.status {
+        status if events && status.is_redirection() => StatusCode::UNAUTHORIZED,
+        status => status,
+    };
+    told(session, status.as_u16(), detail(denied), &headers).await
+}
+
+fn status(denied: &Denied) -> u16 {
     match denied {
+        Denied::Elsewhere(refusal) => refusal.status.as_u16(),
         Denied::Missing | Denied::Invalid => 401,
         Denied::Insufficient => 403,
         Denied::Unavailable => 503,
@@ -240,27 +289,29 @@ fn status(denied: Denied) -> u16 {
 }
 
 /// The word for metrics of refused subscriptions.
-fn word(denied: Denied) -> &'static str {
+fn word(denied: &Denied) -> &'static str {
     match denied {
-        Denied::Missing | Denied::Invalid => "unauthorized",
+        Denied::Elsewhere(refusal) if refusal.status == StatusCode::FORBIDDEN => "forbidden",
+        Denied::Missing | Denied::Invalid | Denied::Elsewhere(_) => "unauthorized",
         Denied::Insufficient => "forbidden",
         Denied::Unavailable => "unverifiable",
     }
 }
 
-fn detail(denied: Denied) -> &'static str {
+fn detail(denied: &Denied) -> &'static str {
     match denied {
         Denied::Missing => "this is not for everybody: send an API key or a token",
         Denied::Invalid => {
             "the API key or token is wrong, not meant for this, or not valid any more"
         }
+        Denied::Elsewhere(_) => "the service that decides who is let in does not let in this",
         Denied::Insufficient => "the token does not allow this",
-        Denied::Unavailable => "tokens cannot be verified at the moment; try again later",
+        Denied::Unavailable => "who may have this cannot be found out now; try again later",
     }
 }
 
 /// RFC 6750 section 3: no error where there was no proof.
-fn challenge(denied: Denied, mut headers: Headers) -> Headers {
+fn challenge(denied: &Denied, mut headers: Headers) -> Headers {
     let (name, value) = match denied {
         Denied::Missing => (WWW_AUTHENTICATE, "Bearer realm=\"pollcast\""),
         Denied::Invalid => (
@@ -271,6 +322,7 @@ fn challenge(denied: Denied, mut headers: Headers) -> Headers {
             WWW_AUTHENTICATE,
             "Bearer realm=\"pollcast\", error=\"insufficient_scope\"",
         ),
+        Denied::Elsewhere(_) => return headers,
         Denied::Unavailable => {
             headers.push((RETRY_AFTER, UNAVAILABLE.into()));
             return headers;

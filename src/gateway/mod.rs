@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{Version, header};
+use http::{HeaderName, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -70,6 +70,8 @@ pub struct Gateway {
     hub: Arc<Hub>,
     writers: Arc<Writers>,
     guard: Arc<Guard>,
+    /// What upstreams are told of clients, which no client may say.
+    claims: Vec<HeaderName>,
     metrics: Metrics,
     admission: Arc<Admission>,
     seats: Arc<Seats>,
@@ -102,6 +104,7 @@ impl Gateway {
             trusted: Trusted::new(config.server.trusted_proxies.clone()),
             writers,
             guard,
+            claims: guarded::claims(&config.auth),
             hub,
             metrics,
             admission,
@@ -131,6 +134,12 @@ impl Gateway {
     }
 }
 
+/// Whether the connection is one of TLS.
+fn is_secure(session: &Session) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
 /// The other end of the connection.
 fn peer(session: &Session) -> Option<SocketAddr> {
     session.client_addr()?.as_inet().copied()
@@ -151,6 +160,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
         self.identify(session.req_header_mut(), ctx)?;
+        guarded::disclaim(session.req_header_mut(), &self.claims);
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
@@ -247,13 +257,10 @@ impl ProxyHttp for Gateway {
         if client.is_some_and(|client| self.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);
         }
-        let digest = session.digest();
-        let is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
-        let scheme = if is_secure { "https" } else { "http" };
+        let scheme = if is_secure(session) { "https" } else { "http" };
         match (&ctx.destination, ctx.asked.last()) {
             (Some(destination), Some(server)) => {
-                forward::rewrite(request, destination, server, client, scheme)?;
-                guarded::pass_on(request, ctx.grant.as_deref())
+                forward::rewrite(request, destination, server, client, scheme)
             }
             _ => Ok(()),
         }

@@ -42,7 +42,7 @@ use material::Material;
 use metrics::Metrics;
 use resolve::System;
 
-use crate::config::{Config, UpstreamTls};
+use crate::config::{Config, Own, UpstreamTls};
 use crate::metrics::Registry;
 
 /// The servers of every upstream. What looks after them ends with it.
@@ -75,7 +75,12 @@ impl Peers {
         let metrics = Metrics::new(registry);
         let mut tasks = JoinSet::new();
         let mut groups = HashMap::new();
-        for upstream in &config.upstreams {
+        let own = config.auth.forwards.iter().filter_map(|it| it.own.as_ref());
+        for upstream in config
+            .upstreams
+            .iter()
+            .chain(own.map(|Own(upstream)| upstream))
+        {
             let tls = &upstream.servers.tls;
             let first = material::stamp(tls);
             let material =

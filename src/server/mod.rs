@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::admin::{self, Admin};
-use crate::auth::{Guard, IssuerError};
+use crate::auth::{Guard, GuardError};
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::gateway::{self, Admission, Gateway};
@@ -82,9 +82,9 @@ pub enum StartError {
     /// Polls cannot prove who asks.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Tokens cannot be verified.
+    /// Nobody can be let in.
     #[error(transparent)]
-    Issuer(#[from] IssuerError),
+    Guard(#[from] GuardError),
     /// Spans cannot be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -181,7 +181,7 @@ impl Server {
         let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
-        let guard = Guard::start(&config.auth, &registry, clock)?;
+        let guard = Guard::start((&config.auth, &peers), &registry, clock)?;
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());
         let gateway = Gateway::new(

@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod admin_access;
+mod auth_forward;
 mod broken;
 mod captures;
 mod cardinality;

@@ -26,6 +26,7 @@ static DEFAULTS: LazyLock<Mapping> = LazyLock::new(|| {
 const SECRET: &[&str] = &[
     "auth.keys.NAME.sha256",
     "auth.jwt.NAME.secret",
+    "auth.tickets.secret",
     "upstreams.NAME.headers",
     "upstreams.NAME.credentials.basic.username",
     "upstreams.NAME.credentials.basic.password",
@@ -47,6 +48,7 @@ const URLS: &[&str] = &[
     "upstreams.NAME.credentials.oauth2.token_url",
     "traces.otlp.endpoint",
     "auth.jwt.NAME.jwks_url",
+    "auth.forward.NAME.url",
 ];
 
 /// Shows a configuration without problems.
@@ -101,6 +103,7 @@ fn free(entries: &Mapping, at: &str, show: fn(&Value, &str) -> Json) -> Json {
         "upstreams" => "upstreams.NAME",
         "auth.keys" => "auth.keys.NAME",
         "auth.jwt" => "auth.jwt.NAME",
+        "auth.forward" => "auth.forward.NAME",
         at => at,
     };
     let named =
