@@ -42,7 +42,7 @@
 //!
 //! Arrows point one way: [`core`] <- [`formats`] <- [`config`], [`metrics`], [`clock`] <- [`hub`] <-
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`config`],
-//! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`]; [`hub`], [`listen`] <-
+//! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`], [`auth`]; [`auth`] <- [`gateway`], [`admin`]; [`hub`], [`listen`] <-
 //! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; [`peers`]
 //! <- [`traces`] <- [`upstream`], [`gateway`]; everything <- [`server`] <- [`cli`]. The hub
 //! announces demand and pollers listen to it, so nothing below calls up. `tests/architecture.rs`
@@ -52,6 +52,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod admin;
+pub mod auth;
 pub mod backplane;
 pub mod cli;
 pub mod clock;

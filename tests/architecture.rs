@@ -33,17 +33,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "backplane",
         ],
     ),
+    ("auth", &["core", "clock", "config", "metrics", "peers"]),
     ("listen", &["core", "config", "metrics"]),
     (
         "gateway",
         &[
-            "core", "clock", "config", "metrics", "peers", "traces", "hub", "listen",
+            "core", "clock", "config", "metrics", "peers", "auth", "traces", "hub", "listen",
         ],
     ),
     (
         "admin",
         &[
-            "core", "clock", "config", "metrics", "peers", "hub", "upstream", "listen",
+            "core", "clock", "auth", "config", "metrics", "peers", "hub", "upstream", "listen",
         ],
     ),
     (
@@ -54,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "metrics",
             "peers",
+            "auth",
             "traces",
             "hub",
             "backplane",
@@ -72,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "metrics",
             "peers",
+            "auth",
             "traces",
             "hub",
             "backplane",

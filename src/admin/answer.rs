@@ -1,7 +1,7 @@
 //! Answers that are whole before they are sent.
 //!
 //! Promises what every answer of the private listener has: a policy that lets its page load nothing
-//! of others, and no other page frame it or guess its type.
+//! of others, and no other page frame it or guess its type; nothing keeps it unless it says so.
 
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
+
+/// What the page never asks a browser for.
+const FEATURES: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// How long one write may take, and how much more of it for each second on top.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,8 +55,7 @@ impl Answer {
 
     /// What is true for this moment only.
     pub(super) fn json(status: StatusCode, text: String) -> Self {
-        let no_store = HeaderValue::from_static("no-store");
-        Self::new(status, JSON, text).with(header::CACHE_CONTROL, no_store)
+        Self::new(status, JSON, text)
     }
 
     /// A line for people.
@@ -140,12 +142,28 @@ impl From<Refusal> for Answer {
     }
 }
 
+/// Answers what cannot be read as a request; there is none to be found in the session.
+pub(super) async fn malformed(session: &mut ServerSession) -> Result<()> {
+    const LINE: &str = "the request is malformed\n";
+    let mut head = head(StatusCode::BAD_REQUEST)?;
+    head.insert_header(header::CONTENT_TYPE, TEXT)?;
+    head.insert_header(header::CONTENT_LENGTH, LINE.len())?;
+    session.set_write_timeout(Some(PATIENCE));
+    session
+        .write_error_response(head, Bytes::from_static(LINE.as_bytes()))
+        .await
+}
+
 /// What every answer begins with.
 pub(super) fn head(status: StatusCode) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(status, Some(10))?;
+    let mut head = ResponseHeader::build(status, Some(14))?;
     head.insert_header(header::CONTENT_SECURITY_POLICY, POLICY)?;
     head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
     head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+    head.insert_header(header::X_FRAME_OPTIONS, "DENY")?;
     head.insert_header("cross-origin-resource-policy", "same-origin")?;
+    head.insert_header("cross-origin-opener-policy", "same-origin")?;
+    head.insert_header("permissions-policy", FEATURES)?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
     Ok(head)
 }

@@ -6,6 +6,7 @@
 //!
 //! | room | what it owns |
 //! |---|---|
+//! | `door` | who may ask at all |
 //! | `asked` | what a request asks for |
 //! | `answer`, `stream` | how whole answers are sent, and those that go on |
 //! | `live` | documents that somebody watches: made anew, diffed, kept for a while |
@@ -18,6 +19,7 @@
 mod answer;
 mod asked;
 mod assets;
+mod door;
 mod feeds;
 mod live;
 mod parts;
@@ -35,11 +37,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
-use pingora::Result;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use pingora::{ErrorType, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -47,6 +49,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::clock::Clock;
+use crate::config;
 use crate::core::accept;
 use crate::hub::Hub;
 use crate::listen::Connection;
@@ -56,6 +59,7 @@ use crate::upstream::{self, Gates};
 use answer::{Answer, PATIENCE};
 use asked::GONE;
 use assets::Assets;
+use door::Door;
 use live::{Gallery, Subject, Unwatched};
 use view::View;
 
@@ -87,6 +91,8 @@ pub struct Sources {
     pub listeners: Vec<String>,
     /// The configuration in force, without what is secret in it.
     pub config: Box<RawValue>,
+    /// Who may ask.
+    pub rules: config::Admin,
     /// The file that it was read from.
     pub file: Option<PathBuf>,
     /// Turns true when the process is about to leave.
@@ -101,6 +107,7 @@ pub struct Admin {
     view: Arc<View>,
     gallery: Arc<Gallery>,
     assets: Assets,
+    door: Door,
     unfinished: TaskTracker,
 }
 
@@ -130,11 +137,15 @@ impl Admin {
             gallery: Gallery::new(Arc::clone(&view)),
             view,
             assets: Assets::load(),
+            door: Door::new(&sources.rules),
             unfinished: sources.unfinished,
         })
     }
 
     fn reply(&self, request: &RequestHeader) -> Reply {
+        if let Err(refusal) = self.door.admit(request) {
+            return Reply::Whole(refusal.into());
+        }
         let path = request.uri.path();
         if path == poke::PATH {
             return Reply::Whole(poke::answer(&self.view.hub, request));
@@ -217,6 +228,10 @@ impl HttpServerApp for Admin {
             Ok(false) => return None,
             Err(error) => {
                 debug!(%error, "an admin request cannot be read");
+                if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {
+                    // Whoever is gone cannot be told.
+                    let _ = answer::malformed(&mut session).await;
+                }
                 return None;
             }
         }
@@ -224,6 +239,7 @@ impl HttpServerApp for Admin {
         let _request = connection.map(|connection| connection.request());
         let stays = asked::stays(session.req_header()) && !*shutdown.borrow();
         session.set_keepalive(stays.then_some(KEEPALIVE));
+        session.set_pipelining_enabled(true);
         session.set_read_timeout(Some(BODY));
         session.set_total_drain_timeout(Some(BODY));
         session.set_write_timeout(Some(PATIENCE));

@@ -15,16 +15,16 @@ use super::section::Section;
 use super::sheet::Node;
 use super::template;
 use super::upstream::Upstreams;
-use super::{Feed, Json, Parameters};
+use super::{Auth, Feed, Json, Parameters, policy};
 use crate::formats::Format;
 
 /// The feeds, in the file's order.
-pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Feed>> {
+pub(super) fn feeds(top: &Section<'_>, upstreams: &Upstreams<'_>, auth: &Auth) -> Vec<Arc<Feed>> {
     let (mut paths, mut meanings) = (Paths::default(), Meanings::default());
     let items = top.find("feeds").map_or_else(Vec::new, |node| node.items());
     items
         .iter()
-        .map(|item| Arc::new(feed(item, upstreams, &mut paths, &mut meanings)))
+        .map(|item| Arc::new(feed(item, (upstreams, auth), &mut paths, &mut meanings)))
         .collect()
 }
 
@@ -33,13 +33,14 @@ type Paths = matchit::Router<()>;
 
 fn feed(
     item: &Node<'_>,
-    upstreams: &Upstreams<'_>,
+    (upstreams, auth): (&Upstreams<'_>, &Auth),
     paths: &mut Paths,
     meanings: &mut Meanings,
 ) -> Feed {
     let section = item.section(&FEED);
     let (path, captures) = path(&section, paths);
     let upstream = upstreams.refer(&section);
+    let access = policy::of_feed(&section, auth, &captures);
     let request_section = section.section("request", &REQUEST);
     let request = request(&request_section, &upstream, &path, &captures);
     let sections = (&section, &request_section);
@@ -63,6 +64,7 @@ fn feed(
         parameters,
         path,
         upstream,
+        access,
         request,
         events,
         fingerprint: Fingerprint::default(),

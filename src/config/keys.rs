@@ -25,7 +25,7 @@ macro_rules! sections {
 }
 
 sections! {
-    TOP at "": ["server", "admin", "logs", "traces", "backplane", "upstreams", "feeds", "proxy"]
+    TOP at "": ["server", "admin", "logs", "traces", "backplane", "auth", "upstreams", "feeds", "proxy"]
         later [];
     SERVER at "server":
         ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies", "client"] later [];
@@ -33,12 +33,29 @@ sections! {
     LISTEN_TLS at "server.listen[].tls": ["certificate", "key"] later [];
     LIMITS at "server.limits":
         ["subscribers", "subscribers_per_client", "accepts_per_second", "topics", "memory"] later [];
-    ADMIN at "admin": ["listen"] later [];
+    ADMIN at "admin": ["listen", "hosts", "access"] later [];
+    ADMIN_ACCESS at "admin.access[]": ["keys", "jwt", "claims", "forward"] later [];
     LOGS at "logs": ["format", "access"] later [];
     TRACES at "traces": ["otlp"] later [];
     OTLP at "traces.otlp": ["endpoint", "headers", "sample", "service_name"] later [];
     BACKPLANE at "backplane": ["file"] later ["redis"];
     STORE at "backplane.file": ["path", "sync", "private"] later [];
+    AUTH at "auth": ["keys", "jwt", "forward", "tickets"] later [];
+    API_KEY at "auth.keys.NAME": ["sha256", "expires", "query"] later [];
+    JWT at "auth.jwt.NAME":
+        [
+            "issuer", "audience", "algorithms", "jwks_url", "jwks_file", "public_key_file", "secret",
+            "secret_file", "leeway", "expiry", "from", "refresh"
+        ] later [];
+    JWT_FROM at "auth.jwt.NAME.from": ["header", "cookie", "query"] later [];
+    JWT_REFRESH at "auth.jwt.NAME.refresh": ["every", "at_most_every", "keep"] later [];
+    FORWARD at "auth.forward.NAME":
+        [
+            "url", "upstream", "path", "method", "request_headers", "forwarded", "response_headers",
+            "who", "cache", "recheck", "timeout"
+        ] later [];
+    TICKETS at "auth.tickets":
+        ["path", "ttl", "use", "bind", "secret", "secret_file"] later [];
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
@@ -62,9 +79,10 @@ sections! {
         ] later [];
     FEED at "feeds[]":
         [
-            "path", "upstream", "request", "poll", "document", "events", "deliver", "export", "json",
-            "share", "topics"
+            "path", "upstream", "access", "request", "poll", "document", "events", "deliver", "export",
+            "json", "share", "topics"
         ] later [];
+    FEED_ACCESS at "feeds[].access[]": ["keys", "jwt", "claims", "forward"] later [];
     SHARE at "feeds[].share": ["per_credential"] later [];
     REQUEST at "feeds[].request":
         [
@@ -103,7 +121,9 @@ sections! {
     CORS at "feeds[].deliver.cors": ["origins", "credentials"] later [];
     EXPORT at "feeds[].export[]":
         ["metric", "help", "each", "value", "labels", "constants", "max_series"] later [];
-    ROUTE at "proxy[]": ["path", "upstream", "headers", "preserve_host"] later [];
+    ROUTE at "proxy[]":
+        ["path", "upstream", "access", "forward_credentials", "headers", "preserve_host"] later [];
+    ROUTE_ACCESS at "proxy[].access[]": ["keys", "jwt", "claims", "forward"] later [];
 }
 
 impl Keys {
@@ -213,11 +233,12 @@ mod tests {
         match value {
             Value::Mapping(entries) => {
                 for (key, value) in entries.iter_mut() {
-                    let key = if at == "upstreams" {
-                        "NAME"
-                    } else {
-                        key.as_str().unwrap()
-                    };
+                    let key =
+                        if ["upstreams", "auth.keys", "auth.jwt", "auth.forward"].contains(&at) {
+                            "NAME"
+                        } else {
+                            key.as_str().unwrap()
+                        };
                     let place = if at.is_empty() {
                         key.to_owned()
                     } else {

@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces`, `backplane` | one section of the file each |
+//! | `resolve`, `admin`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `auth`, `jwt`, `forward`, `tickets`, `policy`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces`, `backplane` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -21,6 +21,8 @@
 //! | `fingerprint`, `changes` | which document a feed has; what is different between two configurations |
 
 mod addresses;
+mod admin;
+mod auth;
 mod backplane;
 mod changes;
 mod credentials;
@@ -34,9 +36,11 @@ mod export;
 mod feed;
 mod filter;
 mod fingerprint;
+mod forward;
 mod headers;
 mod health_check;
 mod ignore;
+mod jwt;
 mod keys;
 mod limits;
 mod listen;
@@ -49,6 +53,7 @@ mod pages;
 mod parameters;
 mod pem;
 mod place;
+mod policy;
 mod poll;
 mod problem;
 mod request;
@@ -63,12 +68,15 @@ mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod traces;
 mod trust;
 mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
+pub use admin::Authority;
+pub use auth::{ApiKey, Auth};
 pub use backplane::{Backplane, Store, Synced};
 pub use changes::{Change, Changed, Changes, Entries};
 pub use credentials::Credentials;
@@ -77,12 +85,15 @@ pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use filter::compile;
 pub use fingerprint::Fingerprint;
+pub use forward::{Forward, Own, Told};
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
+pub use jwt::{Issuer, KeySource, Refresh, Whence};
 pub use logs::{Access, LogFormat, Logs};
 pub use oauth2::{Authentication, OAuth2};
 pub use pages::{Pages, Paging, Size};
 pub use pem::{KeyPair, PemError, read_chain};
+pub use policy::{ClaimRule, Policy, Requirement, Wanted};
 pub use problem::{LoadError, Problem, Problems, Warning};
 pub use resolved::{
     Compression, Cors, Deliver, Document, Events, Feed, Heartbeat, Idle, Json, Parameters, Poll,
@@ -91,6 +102,7 @@ pub use resolved::{
 pub use secret::{Secret, basic, bearer, plain};
 pub use servers::{Balance, ServerAddress, Servers};
 pub use template::Template;
+pub use tickets::{Tickets, Uses};
 pub use traces::Traces;
 pub use trust::UpstreamTls;
 
@@ -119,6 +131,8 @@ pub struct Config {
     pub traces: Option<Traces>,
     /// Where events are kept.
     pub backplane: Backplane,
+    /// Whoever may be let in.
+    pub auth: Auth,
     /// The named backends, in the file's order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The event streams, in the file's order; paths are distinct.
@@ -244,10 +258,14 @@ impl Default for Limits {
 }
 
 /// The private listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Admin {
     /// Address of metrics and health.
     pub listen: SocketAddr,
+    /// By which names it is asked, besides addresses and `localhost`.
+    pub hosts: Vec<Authority>,
+    /// Who may ask; everybody if `None`.
+    pub access: Option<Arc<Policy>>,
 }
 
 /// A named backend.
@@ -284,6 +302,10 @@ pub struct Route {
     pub path: String,
     /// Where they go.
     pub upstream: Arc<Upstream>,
+    /// Who may take it; everybody if `None`.
+    pub access: Option<Arc<Policy>>,
+    /// Whether the upstream gets to see what pollcast let somebody in by.
+    pub forward_credentials: bool,
     /// Set on the request on its way up.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Send the client's `Host` instead of the upstream's.

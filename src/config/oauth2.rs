@@ -143,7 +143,7 @@ fn token_url(node: &Node<'_>) -> Option<Endpoint> {
 }
 
 /// Whether a host is this machine or in a private network.
-fn is_near(url: &Url) -> bool {
+pub(super) fn is_near(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),

@@ -3,39 +3,42 @@
 //! Where something is wrong, a problem is noted and a stand-in takes its place, so that everything
 //! else is checked too; the result counts only if no problem was noted.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 use serde_yaml::Value;
 
+use super::admin::admin;
+use super::auth::auth;
 use super::backplane::backplane;
 use super::feed::feeds;
 use super::fingerprint::Fingerprint;
 use super::headers::{Sent, headers};
-use super::keys::{ADMIN, ROUTE, SERVER, TOP};
+use super::keys::{ROUTE, SERVER, TOP};
 use super::limits;
-use super::listen::{clash, listeners};
+use super::listen::listeners;
 use super::logs::logs;
+use super::policy;
 use super::section::Section;
 use super::sheet::{Node, Sheet};
 use super::shown::{self, Veils};
 use super::traces::traces;
 use super::upstream::Upstreams;
-use super::{Admin, Config, Feed, Listener, Route, Server};
+use super::{Auth, Config, Feed, Listener, Route, Server};
 
 /// Reads the whole file. The result counts only if `sheet` holds no problem afterwards.
 pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let root = Node::root(value, sheet);
     let top = root.section(&TOP);
     let server = server(&top.section("server", &SERVER));
-    let admin = admin(&top, &server.listen);
     let upstreams = Upstreams::read(&top);
-    let mut feeds = feeds(&top, &upstreams);
+    let auth = auth(&top, &upstreams);
+    let admin = admin(&top, &server.listen, &auth);
+    let mut feeds = feeds(&top, &upstreams, &auth);
     limits::warn_of_unreachable(&top, &server.limits, &feeds);
     warn_of_hidden(&top, server.client.as_deref(), &feeds);
-    let routes = routes(&top, &upstreams);
+    let routes = routes(&top, &upstreams, &auth);
     if feeds.is_empty() && routes.is_empty() && !sheet.is_spoilt() {
         root.problem(
             "there is nothing to do: no feed, no proxy route",
@@ -47,7 +50,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
             "give it a path to poll",
         );
     }
-    upstreams.warn_of_unused(&feeds, &routes);
+    upstreams.warn_of_unused(&feeds, &routes, &auth);
     upstreams.warn_of_want(&feeds);
     upstreams.refuse_loops(&server.listen);
     let (tree, veils) = shown::shown(value, sheet.around);
@@ -60,6 +63,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         logs: logs(&top),
         traces: traces(&top),
         backplane: backplane(&top),
+        auth,
         upstreams: upstreams.all(),
         feeds,
         routes,
@@ -156,33 +160,15 @@ fn threads(section: &Section<'_>) -> usize {
     }
 }
 
-fn admin(top: &Section<'_>, public: &[Listener]) -> Admin {
-    let section = top.section("admin", &ADMIN);
-    let standard = SocketAddr::from(([127, 0, 0, 1], 9091));
-    let node = section.find("listen");
-    let listen = node
-        .as_ref()
-        .and_then(Node::listen)
-        .map_or(standard, |(address, _)| address);
-    if public.iter().any(|other| clash(other.address, listen)) {
-        // Where only one of them is written, that is the line to look at.
-        let node = node.or_else(|| top.section("server", &SERVER).find("listen"));
-        let node = node.unwrap_or(section.node);
-        node.problem(
-            "`server.listen` takes the port of `admin.listen` (127.0.0.1:9091 by default)",
-            "give `admin.listen` another port",
-        );
-    }
-    Admin { listen }
-}
-
 /// Longest path first. Without `proxy`, everything goes to the only upstream.
-fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Route>> {
+fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>, auth: &Auth) -> Vec<Arc<Route>> {
     let Some(node) = top.find("proxy") else {
         return match upstreams.all().as_slice() {
             [only] => vec![Arc::new(Route {
                 path: "/".to_owned(),
                 upstream: only.clone(),
+                access: None,
+                forward_credentials: false,
                 headers: Vec::new(),
                 preserve_host: false,
             })],
@@ -191,14 +177,18 @@ fn routes(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Vec<Arc<Route>> {
     };
     let mut routes: Vec<Arc<Route>> = Vec::new();
     for item in node.items() {
-        let route = route(&item, upstreams, &routes);
+        let route = route(&item, (upstreams, auth), &routes);
         routes.push(Arc::new(route));
     }
     routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
     routes
 }
 
-fn route(item: &Node<'_>, upstreams: &Upstreams<'_>, earlier: &[Arc<Route>]) -> Route {
+fn route(
+    item: &Node<'_>,
+    (upstreams, auth): (&Upstreams<'_>, &Auth),
+    earlier: &[Arc<Route>],
+) -> Route {
     let section = item.section(&ROUTE);
     let mut path = String::new();
     if let Some(node) = section.require(
@@ -232,6 +222,11 @@ fn route(item: &Node<'_>, upstreams: &Upstreams<'_>, earlier: &[Arc<Route>]) -> 
     Route {
         path,
         upstream: upstreams.refer(&section),
+        access: policy::of_route(&section, auth),
+        forward_credentials: section
+            .find("forward_credentials")
+            .and_then(|node| node.flag())
+            .unwrap_or(false),
         headers,
         preserve_host,
     }

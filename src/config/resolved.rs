@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 
-use super::{Fingerprint, Pages, Template, Upstream};
+use super::{Fingerprint, Pages, Policy, Template, Upstream};
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
 use crate::core::export::Rule;
@@ -23,6 +23,8 @@ pub struct Feed {
     pub path: String,
     /// What is polled.
     pub upstream: Arc<Upstream>,
+    /// Who may have it; everybody if `None`.
+    pub access: Option<Arc<Policy>>,
     /// How it is asked.
     pub request: PollRequest,
     /// What of a client's request makes a topic of its own; `None` if all clients share one.
@@ -48,6 +50,11 @@ impl Feed {
     pub fn is_private(&self) -> bool {
         let parameters = self.parameters.as_ref();
         parameters.is_some_and(|parameters| !parameters.credentials.is_empty())
+    }
+
+    /// Whether no cache that several people share may keep what is answered.
+    pub fn is_for_some(&self) -> bool {
+        self.is_private() || self.access.is_some()
     }
 
     /// Whether it is polled with the bodies of its clients.

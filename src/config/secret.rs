@@ -13,7 +13,7 @@ use super::section::Section;
 use super::sheet::Node;
 
 /// A text that is never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     /// What it was when the configuration was read.
     text: Arc<str>,

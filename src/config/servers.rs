@@ -81,6 +81,13 @@ impl Servers {
         }
     }
 
+    /// The same for a URL that stands at `node`, which must be one that may be reached.
+    pub(super) fn only(at: &Endpoint, node: &Node<'_>) -> Self {
+        let servers = Self::single(at.clone());
+        refuse_forbidden(&servers.list[0], node, &servers.addresses);
+        servers
+    }
+
     /// Reads what `section`, an upstream, says of its servers; none if it names none.
     pub(super) fn read(section: &Section<'_>) -> Option<Self> {
         let list = list(section);

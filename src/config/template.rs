@@ -177,6 +177,15 @@ pub(super) fn value(node: &Node<'_>, names: &[String]) -> Option<Template> {
     }
 }
 
+/// Reads a text in which every brace must be a capture.
+pub(super) fn strict(node: &Node<'_>, names: &[String]) -> Option<Template> {
+    let scalar = node.scalar()?;
+    match Template::of_text(&scalar.text, names) {
+        Ok(template) => Some(template),
+        Err(error) => refuse(node, &scalar, error, names),
+    }
+}
+
 fn refuse<T>(
     node: &Node<'_>,
     scalar: &Scalar,

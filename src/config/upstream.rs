@@ -13,7 +13,7 @@ use super::pace::{pace, warn_of_want};
 use super::section::Section;
 use super::servers::Servers;
 use super::sheet::Node;
-use super::{Endpoint, Feed, Listener, Route, Upstream};
+use super::{Auth, Endpoint, Feed, Listener, Route, Upstream};
 use crate::core::schedule::PaceRules;
 
 /// The named backends, and where they stand in the file.
@@ -105,13 +105,15 @@ impl<'a> Upstreams<'a> {
     }
 
     /// Warns of those that nothing refers to.
-    pub(super) fn warn_of_unused(&self, feeds: &[Arc<Feed>], routes: &[Arc<Route>]) {
+    pub(super) fn warn_of_unused(&self, feeds: &[Arc<Feed>], routes: &[Arc<Route>], auth: &Auth) {
         for (upstream, node) in &self.entries {
             let by_feed = feeds.iter().any(|feed| feed.upstream.name == upstream.name);
             let by_route = routes
                 .iter()
                 .any(|route| route.upstream.name == upstream.name);
-            if !by_feed && !by_route {
+            let forwards = &auth.forwards;
+            let by_forward = forwards.iter().any(|it| it.upstream == upstream.name);
+            if !by_feed && !by_route && !by_forward {
                 node.warning(
                     "no feed and no proxy route uses this upstream",
                     "remove it, or refer to it",
@@ -164,7 +166,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Takes the place of what could not be read; never part of a valid configuration.
-fn stand_in(name: String) -> Upstream {
+pub(super) fn stand_in(name: String) -> Upstream {
     let url = Url::parse("http://unresolved.invalid").expect("invariant: a constant URL");
     let url = Endpoint::from(url);
     Upstream {

@@ -19,6 +19,7 @@ use tracing::info;
 use super::identity::request_id;
 use super::routes::Destination;
 use super::{Context, Gateway, spans};
+use crate::auth::Grant;
 use crate::config::Feed;
 use crate::core::cursor::Opening;
 use crate::core::event::Mode;
@@ -58,6 +59,7 @@ impl Gateway {
         let finished = Finished {
             began: ctx.began,
             client: self.address(session),
+            grant: ctx.grant.as_deref(),
             trace: ctx.trace,
             outcome: &ctx.outcome,
             destination: ctx.destination.as_ref(),
@@ -79,6 +81,8 @@ pub struct Finished<'a> {
     pub began: Instant,
     /// Whose it was.
     pub client: Option<IpAddr>,
+    /// What its client was let in by.
+    pub grant: Option<&'a Grant>,
     /// The trace it belongs to.
     pub trace: Option<Parent>,
     /// What became of it, if it has no destination.
@@ -119,6 +123,7 @@ impl Finished<'_> {
             bytes = session.body_bytes_sent(),
             duration_ms = milliseconds(self.began),
             client = self.client.map(|client| client.to_string()),
+            who = self.grant.map(|grant| path(grant.who())),
             request_id = request_id(request).and_then(text),
             trace_id = self.trace.map(|parent| parent.trace_id()),
             route = self.destination.and_then(|destination| Some(destination.route()?.path.as_str())),
@@ -155,6 +160,7 @@ pub struct Stay {
     request_id: Option<HeaderValue>,
     trace: Option<Parent>,
     client: Option<IpAddr>,
+    who: Option<Box<str>>,
 }
 
 /// What a subscriber was sent, as far as its connection took it.
@@ -182,7 +188,14 @@ impl Stay {
             request_id: request_id(request).cloned(),
             trace,
             client,
+            who: None,
         }
+    }
+
+    /// The same, of somebody who was let in by this.
+    pub fn granted(self, grant: Option<&Arc<Grant>>) -> Self {
+        let who = grant.map(|grant| path(grant.who()).into());
+        Self { who, ..self }
     }
 
     /// Writes the line of its beginning.
@@ -200,6 +213,7 @@ impl Stay {
                 _ => None,
             },
             client = self.client.map(|client| client.to_string()),
+            who = self.who.as_deref(),
             request_id = self.request_id.as_ref().and_then(text),
             trace_id = self.trace.map(|parent| parent.trace_id()),
             "subscribed"
@@ -217,6 +231,7 @@ impl Stay {
             bytes = sent.bytes,
             reason,
             client = self.client.map(|client| client.to_string()),
+            who = self.who.as_deref(),
             request_id = self.request_id.as_ref().and_then(text),
             trace_id = self.trace.map(|parent| parent.trace_id()),
             "unsubscribed"
@@ -241,7 +256,7 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok()
 }
 
-/// A path, or its beginning, in ASCII: a line of JSON, too, must hold nothing that moves a terminal
+/// A text, or its beginning, in ASCII: a line of JSON, too, must hold nothing that moves a terminal
 /// or that some readers take for the line's end.
 fn path(text: &str) -> String {
     utf8_percent_encode(&short(text), CONTROLS).to_string()

@@ -10,7 +10,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::access::Outcome;
-use super::{Context, Gateway, asked, cors, latest, negotiate, problem};
+use super::{Context, Gateway, asked, cors, latest, negotiate, origin, problem};
 use crate::hub::Place;
 use crate::listen::KEEPALIVE;
 
@@ -56,14 +56,28 @@ impl Gateway {
         ctx: &mut Context,
     ) -> Result<bool> {
         let (feed, request) = (place.feed(), session.req_header());
-        if negotiate::is_subscription(feed, request) {
-            self.subscribe(place, session, ctx).await?;
-            return Ok(true);
-        }
         if let Some(answer) = cors::preflight(feed, request) {
             session
                 .write_response_header(Box::new(answer?), true)
                 .await?;
+            return Ok(true);
+        }
+        let is_subscription = negotiate::is_subscription(feed, request);
+        if origin::is_refused(feed, request) && (is_subscription || latest::answers(feed, session))
+        {
+            let headers = cors::headers(feed, session.req_header());
+            match is_subscription {
+                true => self.refused(feed, "foreign_origin", ctx),
+                false => self.metrics.answered(&feed.path, "denied"),
+            }
+            problem::answer(session, 403, origin::REFUSAL, &headers).await?;
+            return Ok(true);
+        }
+        if !self.may_have(place, session, ctx).await? {
+            return Ok(true);
+        }
+        if is_subscription {
+            self.subscribe(place, session, ctx).await?;
             return Ok(true);
         }
         if latest::answers(feed, session)

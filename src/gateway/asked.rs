@@ -63,15 +63,22 @@ pub fn particulars(place: &Place, request: &RequestHeader) -> Result<Particulars
     let Some(parameters) = &place.feed().parameters else {
         return Ok(Particulars::default());
     };
-    let values = parameters.captures.iter().zip(&place.captures);
     Ok(Particulars {
-        captures: values
-            .map(|(name, raw)| capture(name, raw))
-            .collect::<Result<_, _>>()?,
+        captures: captures(place)?,
         query: query(parameters, request.uri.query().unwrap_or_default())?,
         body: None,
         credentials: Credentials::of(&parameters.credentials, &request.headers),
     })
+}
+
+/// The values of the captures of the place's path, in their order.
+///
+/// # Errors
+/// What is wrong with one of them.
+pub fn captures(place: &Place) -> Result<Vec<String>, Unasked> {
+    let names = place.feed().parameters.iter().flat_map(|it| &it.captures);
+    let values = names.zip(&place.captures);
+    values.map(|(name, raw)| capture(name, raw)).collect()
 }
 
 /// A capture's value. It must be text that stays one segment of a path wherever it is put, and says

@@ -1,11 +1,14 @@
 //! One request's way through the gateway.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::access::Outcome;
+use super::guarded::Given;
 use super::routes::Destination;
+use crate::auth::Grant;
 use crate::core::trace::Parent;
 use crate::listen::Request;
 use crate::peers::Server;
@@ -25,6 +28,10 @@ pub struct Context {
     pub(super) span: Span,
     /// What became of it, if it is not passed through.
     pub(super) outcome: Outcome,
+    /// What its client was let in by, where not everybody is.
+    pub(super) grant: Option<Arc<Grant>>,
+    /// What it had to show, where the route wants to see it as well as the feed.
+    pub(super) given: Option<Given>,
     /// Keeps the connection from being closed as one on which nothing is asked.
     pub(super) request: Option<Request>,
     /// Keeps the process from leaving before the request is done.
@@ -41,6 +48,8 @@ impl Context {
             trace: None,
             span: Span::default(),
             outcome: Outcome::default(),
+            grant: None,
+            given: None,
             request: None,
             _in_flight: in_flight,
         }

@@ -3,14 +3,19 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, VARY,
 };
 use http::{HeaderName, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::identity::{REQUEST_ID, request_id};
-use crate::config::{Cors, Feed};
+use super::origin;
+use crate::config::Feed;
+
+/// Whether a page of a public network may ask a server of a private one (WICG Private Network Access).
+const ASKS_PRIVATE: &str = "access-control-request-private-network";
+const ALLOWS_PRIVATE: &str = "access-control-allow-private-network";
 
 /// Headers of an answer.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -20,7 +25,7 @@ pub fn headers(feed: &Feed, request: &RequestHeader) -> Headers {
     let cors = &feed.deliver.cors;
     let mut headers = vec![(VARY, vary(feed))];
     headers.extend(request_id(request).map(|id| (REQUEST_ID, id.clone())));
-    if let Some(origin) = allowed_origin(cors, request) {
+    if let Some(origin) = origin::allowed(cors, &request.headers) {
         headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
         if cors.credentials {
             headers.push((
@@ -35,8 +40,11 @@ pub fn headers(feed: &Feed, request: &RequestHeader) -> Headers {
 /// What an answer of ours depends on, besides its path (RFC 9110 section 12.5.5).
 fn vary(feed: &Feed) -> HeaderValue {
     let mut names = vec!["accept"];
-    if !feed.deliver.cors.origins.is_empty() {
+    if !feed.deliver.cors.origins.is_empty() || feed.is_for_some() {
         names.push("origin");
+    }
+    if feed.is_for_some() {
+        names.push(origin::SITE);
     }
     if let Some(parameters) = &feed.parameters {
         names.extend(parameters.credentials.iter().map(HeaderName::as_str));
@@ -50,7 +58,7 @@ pub fn preflight(feed: &Feed, request: &RequestHeader) -> Option<Result<Response
     let method = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     let ours = request.method == Method::OPTIONS
         && (method == "GET" || method == "HEAD" || (method == "POST" && feed.takes_body()))
-        && allowed_origin(&feed.deliver.cors, request).is_some();
+        && origin::allowed(&feed.deliver.cors, &request.headers).is_some();
     ours.then(|| allow(feed, request))
 }
 
@@ -67,14 +75,13 @@ fn allow(feed: &Feed, request: &RequestHeader) -> Result<ResponseHeader> {
     if let Some(wanted) = request.headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         answer.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone())?;
     }
+    if request
+        .headers
+        .get(ASKS_PRIVATE)
+        .is_some_and(|asks| asks == "true")
+    {
+        answer.insert_header(ALLOWS_PRIVATE, "true")?;
+    }
     answer.insert_header(ACCESS_CONTROL_MAX_AGE, "600")?;
     Ok(answer)
-}
-
-fn allowed_origin<'a>(cors: &Cors, request: &'a RequestHeader) -> Option<&'a HeaderValue> {
-    let origin = request.headers.get(ORIGIN)?;
-    cors.origins
-        .iter()
-        .any(|allowed| origin == allowed)
-        .then_some(origin)
 }

@@ -223,7 +223,7 @@ fn head(
         head.append_header(header::VARY, "accept-encoding")?;
     }
     // To be asked for each time: only pollcast knows whether it is still so.
-    let control = match feed.is_private() {
+    let control = match feed.is_for_some() {
         true => "private, no-cache",
         false => "no-cache",
     };

@@ -13,11 +13,13 @@ mod context;
 mod cors;
 mod detach;
 mod forward;
+mod guarded;
 mod identity;
 mod latest;
 mod metrics;
 mod module;
 mod negotiate;
+mod origin;
 mod overload;
 mod preconditions;
 mod prefer;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{Version, header};
+use http::{HeaderName, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -50,6 +52,7 @@ use routes::{Destination, Routes};
 use seats::Seats;
 use writer::Writers;
 
+use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config::{Access, Config};
 use crate::hub::{Hub, Place};
@@ -65,7 +68,10 @@ pub struct Gateway {
     routes: Routes,
     module: Option<Module>,
     hub: Arc<Hub>,
-    writers: Writers,
+    writers: Arc<Writers>,
+    guard: Arc<Guard>,
+    /// What upstreams are told of clients, which no client may say.
+    claims: Vec<HeaderName>,
     metrics: Metrics,
     admission: Arc<Admission>,
     seats: Arc<Seats>,
@@ -83,17 +89,22 @@ impl Gateway {
         hub: Arc<Hub>,
         config: &Config,
         metrics: Metrics,
-        admission: Arc<Admission>,
+        (admission, guard): (Arc<Admission>, Arc<Guard>),
         peers: Arc<Peers>,
         clock: Clock,
         tracer: Tracer,
     ) -> Self {
+        let writers = Writers::new(config.server.threads, admission.tracker(), clock);
+        let writers = Arc::new(writers);
+        tokio::spawn(guarded::keep_rechecking(&guard, &writers));
         Self {
             routes: Routes::new(config.routes.clone()),
             module: config.server.client.clone().map(Module::new),
             seats: Seats::new(config.server.limits.clone()),
             trusted: Trusted::new(config.server.trusted_proxies.clone()),
-            writers: Writers::new(config.server.threads, admission.tracker(), clock),
+            writers,
+            guard,
+            claims: guarded::claims(&config.auth),
             hub,
             metrics,
             admission,
@@ -123,6 +134,12 @@ impl Gateway {
     }
 }
 
+/// Whether the connection is one of TLS.
+fn is_secure(session: &Session) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
 /// The other end of the connection.
 fn peer(session: &Session) -> Option<SocketAddr> {
     session.client_addr()?.as_inet().copied()
@@ -143,6 +160,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
         self.identify(session.req_header_mut(), ctx)?;
+        guarded::disclaim(session.req_header_mut(), &self.claims);
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
@@ -158,6 +176,9 @@ impl ProxyHttp for Gateway {
         if ctx.destination.is_none() {
             let detail = "no feed and no proxy entry has this path";
             problem::answer(session, 404, detail, &[]).await?;
+            return Ok(true);
+        }
+        if !self.may_pass(session, ctx).await? {
             return Ok(true);
         }
         session.set_write_timeout(Some(FORWARD_TIMEOUT));
@@ -236,9 +257,7 @@ impl ProxyHttp for Gateway {
         if client.is_some_and(|client| self.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);
         }
-        let digest = session.digest();
-        let is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
-        let scheme = if is_secure { "https" } else { "http" };
+        let scheme = if is_secure(session) { "https" } else { "http" };
         match (&ctx.destination, ctx.asked.last()) {
             (Some(destination), Some(server)) => {
                 forward::rewrite(request, destination, server, client, scheme)

@@ -57,7 +57,7 @@ fn wait(retry: Duration, chance: f64) -> Duration {
 /// standard has it do, or says where it was. Chromium's EventSource, npm's and Python's sseclient
 /// do; curl, httpx and a page's `fetch` do not. Fetch metadata would not tell: browsers leave it out
 /// on plain HTTP.
-fn comes_back_by_itself(headers: &HeaderMap) -> bool {
+pub(super) fn comes_back_by_itself(headers: &HeaderMap) -> bool {
     let past_caches = headers
         .get_all(CACHE_CONTROL)
         .iter()

@@ -29,7 +29,7 @@ pub async fn answer(
     });
     let mut head = ResponseHeader::build(status, Some(headers.len() + 6))?;
     for (name, value) in headers {
-        head.insert_header(name, value.clone())?;
+        head.append_header(name, value.clone())?;
     }
     if let Some(id) = request_id(session.req_header()) {
         body["request_id"] = id.to_str().unwrap_or_default().into();

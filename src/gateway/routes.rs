@@ -71,6 +71,11 @@ impl Destination {
         self.route.as_deref()
     }
 
+    /// The feed that is there, too, if one is.
+    pub fn feed(&self) -> Option<&Arc<Feed>> {
+        self.feed.as_ref()
+    }
+
     /// The path of the feed that is there, too, as it is configured.
     pub fn feed_path(&self) -> Option<&str> {
         self.feed.as_ref().map(|feed| feed.path.as_str())

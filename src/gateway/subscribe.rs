@@ -93,7 +93,8 @@ impl Gateway {
         let peer = peer(session);
         let stay = self.access.subscriptions.then(|| {
             let address = self.address(session);
-            Box::new(Stay::new(session, feed, address, (ctx.began, ctx.trace)))
+            let stay = Stay::new(session, feed, address, (ctx.began, ctx.trace));
+            Box::new(stay.granted(ctx.grant.as_ref()))
         });
         let head = stream_head(feed, headers, wire)?;
         let (transport, head) = detach(session, head).await?;
@@ -113,7 +114,11 @@ impl Gateway {
             seat,
             connection: self.metrics.opened(feed, protocol, wire.coding, request),
             stay,
+            grant: ctx.grant.clone(),
         };
+        if let Some(grant) = &ctx.grant {
+            self.guard.follow(grant);
+        }
         self.writers.adopt(delivery, peer);
         Ok(())
     }
@@ -145,7 +150,7 @@ impl Gateway {
     }
 
     /// Notes that nobody is subscribed by this request.
-    fn refused(&self, feed: &Arc<Feed>, reason: &'static str, ctx: &mut Context) {
+    pub(super) fn refused(&self, feed: &Arc<Feed>, reason: &'static str, ctx: &mut Context) {
         self.metrics.refused(&feed.path, reason);
         ctx.outcome = Outcome::Refused(Arc::clone(feed), reason);
     }
@@ -205,7 +210,7 @@ pub(super) fn coding(feed: &Feed, session: &Session) -> Coding {
 fn stream_head(feed: &Feed, headers: &Headers, wire: Wire) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(200, Some(headers.len() + 7))?;
     head.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
-    let caching = match feed.is_private() {
+    let caching = match feed.is_for_some() {
         true => "private, no-cache, no-transform",
         false => "no-cache, no-transform",
     };

@@ -45,7 +45,7 @@ use material::Material;
 use metrics::Metrics;
 use resolve::System;
 
-use crate::config::{Config, Upstream, UpstreamTls};
+use crate::config::{Config, Own, Upstream, UpstreamTls};
 use crate::metrics::Registry;
 
 /// The servers of every upstream of one configuration.
@@ -103,7 +103,9 @@ impl Peers {
     /// [`PeersError`] if TLS files cannot be read any more.
     pub fn next(&self, config: &Config, stays: impl Fn(&str) -> bool) -> Result<Self, PeersError> {
         let mut kept = HashMap::new();
-        for upstream in &config.upstreams {
+        let own = config.auth.forwards.iter().filter_map(|it| it.own.as_ref());
+        let own = own.map(|Own(upstream)| upstream);
+        for upstream in config.upstreams.iter().chain(own) {
             let name = &upstream.name;
             let same = self.kept.get(name).filter(|_| stays(name)).cloned();
             let own = match same {

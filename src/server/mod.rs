@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::admin::{self, Admin};
+use crate::auth::{Guard, GuardError};
 use crate::backplane;
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
@@ -85,6 +86,9 @@ pub enum StartError {
     /// Polls cannot prove who asks.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nobody can be let in.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// Events cannot be kept as the configuration wants it.
     #[error(transparent)]
     Store(#[from] backplane::file::OpenError),
@@ -205,9 +209,18 @@ impl Server {
         );
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
+        let guard = Guard::start((&config.auth, &peers), &registry, clock)?;
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());
-        let gateway = Gateway::new(topics, &config, metrics, door, servers, clock, spans);
+        let gateway = Gateway::new(
+            topics,
+            &config,
+            metrics,
+            (door, guard),
+            servers,
+            clock,
+            spans,
+        );
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());
@@ -234,6 +247,7 @@ impl Server {
             clock,
             listeners,
             config: config.shown().to_owned(),
+            rules: config.admin.clone(),
             file,
             draining: draining.subscribe(),
             unfinished: rules.unfinished.clone(),

@@ -5,6 +5,8 @@
 mod support;
 
 mod admin;
+mod admin_access;
+mod auth_forward;
 mod broken;
 mod captures;
 mod cardinality;
@@ -30,6 +32,7 @@ mod metrics;
 mod modes;
 mod negotiation;
 mod noise;
+mod origins;
 mod pages;
 mod pass_through;
 mod per_credential;

@@ -234,7 +234,7 @@ fn every_reason_for_silence_is_told() {
             },
         });
         let proxy = Proxy::with_feed(&stage.url(), &format!(", poll: {{ interval: 50ms{poll} }}"));
-        let head = "GET /feed HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
+        let head = "GET /feed HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
         let mut stream = std::net::TcpStream::connect(proxy.address()).expect("a connection");
         std::io::Write::write_all(&mut stream, head.as_bytes()).expect("a request");
         let feed = quiet(&proxy, "/feed", reason);
@@ -540,7 +540,7 @@ fn whoever_asks_wrongly_is_told_and_answers_say_what_they_allow() {
         "/metrics",
         "/nowhere",
     ] {
-        let head = format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         let head = raw(admin, head.as_bytes());
         let full = get(admin, path, &[]);
         assert_eq!(head.status, full.status, "{path}");
@@ -559,7 +559,7 @@ fn whoever_asks_wrongly_is_told_and_answers_say_what_they_allow() {
         );
         assert_eq!(full.header("x-content-type-options"), Some("nosniff"));
         // HEAD has no body, and the connection goes on.
-        let next = head.again(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+        let next = head.again(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
         assert_eq!(next.text(), "ok\n");
         assert_eq!(
             request(admin, "PUT", path, &[], b"x").header("allow"),

@@ -184,13 +184,13 @@ fn watchers_are_bounded_and_give_their_place_back() {
     eventually("there is room", || {
         subscribe(admin, "/api/status").status == 200
     });
-    let head = b"HEAD /api/status HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
+    let head = b"HEAD /api/status HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
     let head = raw(admin, head);
     assert_eq!(
         (head.status, head.header("content-type")),
         (200, Some("text/event-stream"))
     );
-    let old = b"GET /api/status HTTP/1.0\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
+    let old = b"GET /api/status HTTP/1.0\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
     let mut old = raw(admin, old);
     assert_eq!(old.header("transfer-encoding"), None);
     old.expect("snapshot");
@@ -265,7 +265,8 @@ fn a_watcher_that_reads_nothing_holds_up_nobody() {
     let mut stream = subscribe(proxy.address(), "/feed");
     stream.expect("snapshot");
     let target = target(&proxy);
-    let head = format!("GET {target} HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n");
+    let head =
+        format!("GET {target} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n");
     let stalled: Vec<TcpStream> = (0..8)
         .map(|_| {
             let mut stalled = Socket::narrow().connect(proxy.admin_address());

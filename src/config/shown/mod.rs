@@ -28,6 +28,9 @@ static DEFAULTS: LazyLock<Mapping> = LazyLock::new(|| {
 
 /// Keys of which nothing but references is shown, at any depth.
 const SECRET: &[&str] = &[
+    "auth.keys.NAME.sha256",
+    "auth.jwt.NAME.secret",
+    "auth.tickets.secret",
     "upstreams.NAME.headers",
     "upstreams.NAME.credentials.basic.username",
     "upstreams.NAME.credentials.basic.password",
@@ -48,6 +51,8 @@ const URLS: &[&str] = &[
     "upstreams.NAME.egress_proxy",
     "upstreams.NAME.credentials.oauth2.token_url",
     "traces.otlp.endpoint",
+    "auth.jwt.NAME.jwks_url",
+    "auth.forward.NAME.url",
 ];
 
 /// Shows a configuration without problems; with what is not shown as it is meant.
@@ -106,6 +111,9 @@ fn section(entries: &Mapping, keys: &Keys) -> Json {
 fn free(entries: &Mapping, at: &str, show: fn(&Value, &str) -> Json) -> Json {
     let below = match at {
         "upstreams" => "upstreams.NAME",
+        "auth.keys" => "auth.keys.NAME",
+        "auth.jwt" => "auth.jwt.NAME",
+        "auth.forward" => "auth.forward.NAME",
         at => at,
     };
     let named =

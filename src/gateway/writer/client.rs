@@ -14,6 +14,8 @@ use super::crowd::Crowd;
 use super::transport::{Heard, Progress, Transport};
 use super::wheel::{Tick, ticks};
 use super::{Newcomer, retry};
+use crate::auth::Grant;
+use crate::clock::Clock;
 use crate::core::sse::gzip::Checksum;
 use crate::core::sse::{Coding, Frame, Wire};
 use crate::gateway::access::{Sent, Stay};
@@ -74,6 +76,9 @@ pub struct Client {
     /// Silence after which it gets a sign of life. Not the same for all, so that they do not beat
     /// together after a change that all got at once.
     beat: Tick,
+    /// What it was let in by, where not everybody is, and when that ends by itself.
+    grant: Option<Arc<Grant>>,
+    granted_until: Option<Tick>,
     sending: Option<Sending>,
     /// What its connection took so far.
     sent: Sent,
@@ -110,7 +115,13 @@ enum Stage {
 
 impl Client {
     /// Takes over a connection.
-    pub fn new(newcomer: Newcomer, crowd: u32, place: u32, waker: Waker, now: Tick) -> Self {
+    pub fn new(
+        newcomer: Newcomer,
+        crowd: u32,
+        place: u32,
+        waker: Waker,
+        (now, clock): (Tick, Clock),
+    ) -> Self {
         let (delivery, stream) = newcomer;
         let deliver = &delivery.subscription.topic().feed().deliver;
         let every = deliver.heartbeat.every;
@@ -118,6 +129,8 @@ impl Client {
         let lifetime = deliver
             .max_lifetime
             .map(|longest| ticks(longest.mul_f64(rand::random_range(0.75..1.0))));
+        let end = delivery.grant.as_ref().and_then(|grant| grant.expires());
+        let left = end.map(|end| Duration::from_millis(end.0.saturating_sub(clock.now().0)));
         Self {
             crowd,
             place,
@@ -138,6 +151,8 @@ impl Client {
             last_write: now,
             last_asked: now,
             beat: ticks(every.mul_f64(rand::random_range(0.75..1.0))),
+            grant: delivery.grant,
+            granted_until: left.map(|left| now.saturating_add(ticks(left))),
             sending: None,
             sent: Sent::default(),
             waker,
@@ -148,6 +163,13 @@ impl Client {
             stay: delivery.stay,
             _stream: stream,
         }
+    }
+
+    /// Whether what it was let in by was withdrawn.
+    pub fn is_withdrawn(&self) -> bool {
+        self.grant
+            .as_ref()
+            .is_some_and(|grant| grant.is_withdrawn())
     }
 
     /// Whether it waits for its connection rather than for events.
@@ -185,8 +207,9 @@ impl Client {
             return until;
         }
         let mut next = self.last_write.saturating_add(self.silence());
-        for moment in [self.expires, self.leaves].into_iter().flatten() {
-            next = next.min(moment);
+        let ends = [self.expires, self.leaves, self.granted_until];
+        for end in ends.into_iter().flatten() {
+            next = next.min(end);
         }
         if self.transport.must_be_asked() {
             next = next.min(self.last_asked.saturating_add(ticks(ASKING)));
@@ -290,6 +313,10 @@ impl Client {
 
     /// Begins what comes next, if anything does.
     fn begin_next(&mut self, crowd: &mut Crowd, now: Tick) -> Result<(), Closed> {
+        if self.is_withdrawn() || self.granted_until.is_some_and(|end| now >= end) {
+            self.begin_end(&crowd.unauthorized(self.wire), Closed::Unauthorized, now);
+            return Ok(());
+        }
         if self.expires.is_some_and(|expires| now >= expires) {
             self.begin_end(&Batch::default(), Closed::Lifetime, now);
             return Ok(());

@@ -23,6 +23,8 @@ pub enum Closed {
     Removed,
     /// It was open for as long as it may be.
     Lifetime,
+    /// What its client was let in by is over.
+    Unauthorized,
 }
 
 impl From<Departure> for Closed {
@@ -37,7 +39,7 @@ impl From<Departure> for Closed {
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Closed; 9] = [
+    pub const ALL: [Closed; 10] = [
         Closed::Left,
         Closed::Broken,
         Closed::WriteTimeout,
@@ -47,6 +49,7 @@ impl Closed {
         Closed::Changed,
         Closed::Removed,
         Closed::Lifetime,
+        Closed::Unauthorized,
     ];
 
     /// Whether there is nothing to come back to.
@@ -66,6 +69,7 @@ impl Closed {
             Closed::Changed => "feed_changed",
             Closed::Removed => "feed_removed",
             Closed::Lifetime => "max_lifetime",
+            Closed::Unauthorized => "unauthorized",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::batch::{Batch, Tally};
 use crate::clock::Clock;
 use crate::core::cursor::{Cursor, Losses};
 use crate::core::event::Timestamp;
-use crate::core::sse::Wire;
+use crate::core::sse::{Frame, Kind, Wire};
 use crate::hub::{Following, Then, Topic};
 
 /// Places that are remembered; subscribers that resume may all stand apart.
@@ -115,6 +115,13 @@ impl Crowd {
         let batch = Arc::new(Batch::of(vec![frame], wire));
         self.heartbeats.push((wire, Arc::clone(&batch)));
         batch
+    }
+
+    /// The last that somebody gets whose grant is over.
+    pub fn unauthorized(&self, wire: Wire) -> Batch {
+        let name = &self.topic.feed().events.names.end;
+        let frame = Frame::event(Kind::End, name, None, br#"{"reason":"unauthorized"}"#);
+        Batch::of(vec![Arc::new(frame)], wire)
     }
 
     /// One of them got this; what it tells was news if that one was up to date before.

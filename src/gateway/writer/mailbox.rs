@@ -27,6 +27,8 @@ pub enum Ready {
     Crowd(u32),
     /// The connection of this client can be read or written, or is gone.
     Client(u32),
+    /// Somebody's grant was withdrawn.
+    Grants,
 }
 
 /// Leaves word that something is ready.
@@ -39,6 +41,11 @@ impl Mailbox {
     /// Hands over a new subscriber.
     pub fn adopt(&self, newcomer: Newcomer) {
         self.post(|letters| letters.newcomers.push(newcomer));
+    }
+
+    /// Says that grants were withdrawn.
+    pub fn recheck(&self) {
+        self.post(|letters| letters.ready.push(Ready::Grants));
     }
 
     /// A waker that says `ready`.

@@ -38,6 +38,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::access::Stay;
 use super::metrics::Connection;
 use super::seats::Seat;
+use crate::auth::Grant;
 use crate::clock::Clock;
 use crate::core::sse::{Frame, Wire};
 use crate::hub::Subscription;
@@ -62,6 +63,8 @@ pub struct Delivery {
     pub connection: Connection,
     /// Writes the line of its end, if there is an access log.
     pub stay: Option<Box<Stay>>,
+    /// What its client was let in by, where not everybody is.
+    pub grant: Option<Arc<Grant>>,
 }
 
 /// Serves every subscriber that it adopts.
@@ -90,6 +93,13 @@ impl Writers {
             next: AtomicUsize::new(0),
             hasher: RandomState::new(),
             streams,
+        }
+    }
+
+    /// Has every shard look once at what its subscribers were let in by.
+    pub fn recheck(&self) {
+        for shard in &self.shards {
+            shard.recheck();
         }
     }
 

@@ -142,6 +142,7 @@ impl Shard {
         for ready in ready.drain(..) {
             match ready {
                 Ready::Crowd(index) => self.call(index),
+                Ready::Grants => self.recheck(),
                 Ready::Client(index) => {
                     if let Some(client) = self.clients.get_mut(index as usize) {
                         client.is_woken = true;
@@ -164,7 +165,13 @@ impl Shard {
         let index = number(entry.key());
         let members = &mut self.crowds[crowd as usize].members;
         let waker = self.mailbox.bell(Ready::Client(index));
-        let client = Client::new(newcomer, crowd, number(members.len()), waker, now);
+        let client = Client::new(
+            newcomer,
+            crowd,
+            number(members.len()),
+            waker,
+            (now, self.clock),
+        );
         members.push(index);
         queue(&mut self.queue, entry.insert(client), index);
     }
@@ -190,6 +197,15 @@ impl Shard {
             let client = &mut self.clients[member as usize];
             if !client.is_busy() {
                 queue(&mut self.queue, client, member);
+            }
+        }
+    }
+
+    /// Grants were withdrawn: whoever lived on one is served, which ends it.
+    fn recheck(&mut self) {
+        for (index, client) in &mut self.clients {
+            if client.is_withdrawn() && !client.is_busy() {
+                queue(&mut self.queue, client, number(index));
             }
         }
     }

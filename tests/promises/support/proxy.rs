@@ -36,6 +36,12 @@ impl Proxy {
         Self::start_by(command, config, folder)
     }
 
+    /// With more keys of the admin section, as `, hosts: [ops.example]`.
+    pub fn start_admin(more: &str, config: &str) -> Self {
+        let admin = format!("admin: {{ listen: \"127.0.0.1:0\"{more} }}\n");
+        Self::start(&format!("{admin}{config}"))
+    }
+
     /// With so many file descriptors at most.
     pub fn start_with_descriptors(number: u32, config: &str) -> Self {
         let mut command = Command::new("bash");
@@ -58,13 +64,18 @@ impl Proxy {
 
     fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
-        let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
-                         admin: { listen: \"127.0.0.1:0\" }\n";
-        let listeners = if config.contains("server:") {
-            "admin: { listen: \"127.0.0.1:0\" }\n"
-        } else {
-            listeners
-        };
+        let mut listeners = String::new();
+        for (key, section) in [
+            (
+                "server:",
+                "server: { listen: \"127.0.0.1:0\", drain: 5s }\n",
+            ),
+            ("admin:", "admin: { listen: \"127.0.0.1:0\" }\n"),
+        ] {
+            if !config.contains(key) {
+                listeners += section;
+            }
+        }
         std::fs::write(&file, format!("{listeners}{config}")).expect("a file");
         let mut child = command
             .args(["run", "-c"])
@@ -140,7 +151,8 @@ impl Proxy {
     /// Status and body of a GET on the admin listener.
     pub fn admin(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).expect("the admin listener accepts");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

@@ -1,0 +1,252 @@
+//! Who may ask the private listener: by which name, from which page.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::support::client::{raw, request};
+use crate::support::proxy::Proxy;
+use crate::support::upstream::Upstream;
+
+/// The status of a request with exactly these lines behind its first.
+fn status(admin: SocketAddr, first: &str, lines: &[&str]) -> u16 {
+    raw(admin, head(first, lines).as_bytes()).status
+}
+
+fn head(first: &str, lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    format!("{first}\r\n{lines}\r\n")
+}
+
+fn plain(more: &str) -> (Proxy, Upstream) {
+    let (upstream, _) = Upstream::with_document("[1]");
+    let url = upstream.url();
+    let proxy = Proxy::start(&format!(
+        "upstreams: {{ legacy: {{ url: \"{url}\" }} }}\n\
+         feeds:\n  - {{ path: /feed, upstream: legacy, poll: {{ interval: 1h }} }}\n{more}"
+    ));
+    (proxy, upstream)
+}
+
+#[test]
+fn a_name_that_somebody_made_point_here_is_refused() {
+    let (proxy, _upstream) = plain("");
+    let admin = proxy.admin_address();
+    for path in ["/", "/metrics", "/api/status", "/api/config", "/nowhere"] {
+        for host in [
+            "evil.example",
+            "evil.example:9091",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "127.0.0.1@evil.example",
+            "localhost,evil.example",
+            "[::1].evil.example",
+            "localhost:x",
+            "127.0.0.1:99999",
+            "0x7f.1",
+            "",
+        ] {
+            let first = format!("GET {path} HTTP/1.1");
+            let answer = raw(admin, head(&first, &[&format!("host: {host}")]).as_bytes());
+            assert!(
+                matches!(answer.status, 400 | 421),
+                "{path} {host:?}: {}",
+                answer.status
+            );
+            let told = answer.text();
+            assert!(!told.contains("evil"), "{told}");
+        }
+    }
+    let answer = raw(admin, b"GET / HTTP/1.1\r\nhost: ops.example\r\n\r\n");
+    assert_eq!(answer.status, 421);
+    assert!(answer.text().contains("`admin.hosts`"));
+    for host in [
+        "localhost",
+        "LocalHost:1",
+        "localhost.",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "[::1]",
+        "[::1]:9091",
+        "192.0.2.7:9091",
+    ] {
+        let line = format!("host: {host}");
+        assert_eq!(
+            status(admin, "GET /metrics HTTP/1.1", &[&line]),
+            200,
+            "{host}"
+        );
+    }
+    // What a page could not read anyway, and what probes ask by names of their own.
+    for path in ["/healthz", "/readyz"] {
+        let first = format!("GET {path} HTTP/1.1");
+        assert_eq!(status(admin, &first, &["host: pollcast.pods.example"]), 200);
+        assert_eq!(status(admin, &format!("GET {path} HTTP/1.0"), &[]), 200);
+    }
+}
+
+#[test]
+fn a_request_without_one_host_is_refused() {
+    let (proxy, _upstream) = plain("");
+    let admin = proxy.admin_address();
+    let first = "GET /metrics HTTP/1.1";
+    assert_eq!(status(admin, first, &[]), 400);
+    assert_eq!(
+        status(admin, first, &["host: localhost", "host: localhost"]),
+        400
+    );
+    assert_eq!(
+        status(admin, first, &["host: localhost", "host: evil.example"]),
+        400
+    );
+    assert_eq!(status(admin, "GET /metrics HTTP/1.0", &[]), 400);
+    // The target's authority counts before the header (RFC 9112 section 3.2.2).
+    let absolute = "GET http://evil.example/metrics HTTP/1.1";
+    assert_eq!(status(admin, absolute, &["host: localhost"]), 400);
+    assert_eq!(status(admin, absolute, &["host: evil.example"]), 421);
+    let own = "GET http://localhost/metrics HTTP/1.1";
+    assert_eq!(status(admin, own, &["host: localhost"]), 200);
+}
+
+#[test]
+fn names_are_added_by_the_configuration() {
+    let (upstream, _) = Upstream::with_document("[1]");
+    let proxy = Proxy::start_admin(
+        ", hosts: [Ops.Example, \"pinned.example:9091\"]",
+        &format!(
+            "upstreams: {{ legacy: {{ url: \"{}\" }} }}\n",
+            upstream.url()
+        ),
+    );
+    let admin = proxy.admin_address();
+    for (host, expected) in [
+        ("ops.example", 200),
+        ("OPS.example:1234", 200),
+        ("ops.example.", 200),
+        ("pinned.example:9091", 200),
+        ("pinned.example", 421),
+        ("pinned.example:9092", 421),
+        ("x.ops.example", 421),
+        ("ops.example.evil.example", 421),
+        ("localhost", 200),
+    ] {
+        let line = format!("host: {host}");
+        assert_eq!(
+            status(admin, "GET /metrics HTTP/1.1", &[&line]),
+            expected,
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn pages_of_other_origins_get_nothing() {
+    let (proxy, _upstream) = plain("");
+    let admin = proxy.admin_address();
+    let own = format!("http://{admin}");
+    let stream = ("accept", "text/event-stream");
+    for path in ["/api/status", "/metrics", "/", "/api/config"] {
+        for foreign in [
+            "https://elsewhere.example",
+            "null",
+            "http://127.0.0.1",
+            "http://localhost:3000",
+            "",
+        ] {
+            let answer = request(admin, "GET", path, &[("origin", foreign), stream], b"");
+            assert_eq!(answer.status, 403, "{path} {foreign:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+        for site in ["cross-site", "same-site"] {
+            let headers = [("sec-fetch-site", site), ("sec-fetch-mode", "no-cors")];
+            assert_eq!(
+                request(admin, "GET", path, &headers, b"").status,
+                403,
+                "{path} {site}"
+            );
+        }
+        // A link on another page.
+        let link = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
+        assert_eq!(
+            request(admin, "GET", path, &link, b"").status,
+            200,
+            "{path}"
+        );
+        let mine = [("origin", own.as_str()), ("sec-fetch-site", "same-origin")];
+        assert_eq!(
+            request(admin, "GET", path, &mine, b"").status,
+            200,
+            "{path}"
+        );
+    }
+    let framed = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+    ];
+    assert_eq!(request(admin, "GET", "/", &framed, b"").status, 403);
+}
+
+#[test]
+fn every_answer_says_what_browsers_may_do_with_it() {
+    let (proxy, _upstream) = plain("");
+    let admin = proxy.admin_address();
+    for path in [
+        "/",
+        "/metrics",
+        "/api/status",
+        "/api/openapi.json",
+        "/nowhere",
+        "/healthz",
+    ] {
+        let answer = request(admin, "GET", path, &[], b"");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("x-frame-options", "DENY"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{path} {name}");
+        }
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        let features = answer.header("permissions-policy").expect("a policy");
+        assert!(features.contains("geolocation=()"), "{features}");
+        let caching = answer.header("cache-control").unwrap_or_default();
+        assert!(
+            caching.contains("no-store") || caching.contains("no-cache"),
+            "{path}: {caching}"
+        );
+    }
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_a_row() {
+    let (proxy, _upstream) = plain("");
+    let admin = proxy.admin_address();
+    let mut stream = TcpStream::connect(admin).expect("it accepts");
+    let one =
+        |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    let all = [
+        one("/healthz", ""),
+        one("/nowhere", ""),
+        "POST /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        one("/readyz", "connection: close\r\n"),
+    ];
+    stream
+        .write_all(all.concat().as_bytes())
+        .expect("a request");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("text");
+    let statuses: Vec<_> = answers
+        .lines()
+        .filter_map(|line| line.strip_prefix("HTTP/1.1 "))
+        .map(|rest| &rest[..3])
+        .collect();
+    assert_eq!(statuses, ["200", "404", "405", "200"], "{answers}");
+    assert!(answers.ends_with("ready\n"));
+}
