@@ -25,6 +25,7 @@ mod problem;
 mod routes;
 mod seats;
 mod spans;
+mod strict;
 mod subscribe;
 mod writer;
 
@@ -123,6 +124,18 @@ impl Gateway {
     }
 }
 
+/// Refuses what is not one request to everybody, and closes the connection; whether it did.
+async fn refused(session: &mut Session) -> Result<bool> {
+    let connection = session.downstream_session.as_http1();
+    let raw = connection.map(|connection| connection.get_headers_raw_bytes());
+    let Err(unfit) = strict::check(session.req_header(), raw.as_deref()) else {
+        return Ok(false);
+    };
+    session.set_keepalive(None);
+    problem::answer(session, unfit.status, unfit.detail, &[]).await?;
+    Ok(true)
+}
+
 /// The other end of the connection.
 fn peer(session: &Session) -> Option<SocketAddr> {
     session.client_addr()?.as_inet().copied()
@@ -143,6 +156,9 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
         self.identify(session.req_header_mut(), ctx)?;
+        if refused(session).await? {
+            return Ok(true);
+        }
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);

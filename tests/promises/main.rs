@@ -43,6 +43,7 @@ mod schedule;
 mod select;
 mod shutdown;
 mod slow_subscriber;
+mod smuggling;
 mod status;
 mod streaming;
 mod tail;
