@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use http::HeaderValue;
 use http::header::{self, ACCEPT, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
+use http::{HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
@@ -43,6 +43,22 @@ pub fn is_stream(answer: &ResponseHeader) -> bool {
                 .eq_ignore_ascii_case(b"text/event-stream")
         })
     })
+}
+
+/// Whether an upstream that switches to another protocol was asked to, which a client can for
+/// WebSocket alone: whatever a connection carries from there on is no HTTP any more.
+///
+/// # Errors
+/// If it was not (RFC 9110 section 7.8).
+pub fn was_asked_to_switch(request: &RequestHeader) -> Result<()> {
+    let protocol = request.headers.get(header::UPGRADE);
+    let is_web_socket =
+        |protocol: &HeaderValue| protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    if request.version == Version::HTTP_11 && protocol.is_some_and(is_web_socket) {
+        return Ok(());
+    }
+    let detail = "it switched to a protocol that it was not asked for";
+    Error::e_explain(ErrorType::InvalidHTTPHeader, detail).map_err(Error::into_up)
 }
 
 /// Drops what a client says of hops before itself, whose word is not taken.

@@ -20,6 +20,7 @@ mod evolution;
 mod export;
 mod formats;
 mod hostile_clients;
+mod hostile_upstream;
 mod http2;
 mod latest;
 mod limits;
