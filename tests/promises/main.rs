@@ -22,6 +22,8 @@ mod formats;
 mod hostile_clients;
 mod hostile_upstream;
 mod http2;
+mod http2_attacks;
+mod injection;
 mod latest;
 mod limits;
 mod listeners;
