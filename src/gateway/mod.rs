@@ -13,6 +13,8 @@ mod context;
 mod cors;
 mod detach;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod identity;
 mod latest;
 mod metrics;

@@ -18,6 +18,8 @@
 
 mod connection;
 mod entrance;
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod proxy_protocol;
 mod rate;
