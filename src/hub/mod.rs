@@ -22,6 +22,7 @@ mod demand;
 mod directory;
 mod followers;
 mod identity;
+mod intact;
 mod key;
 mod metrics;
 mod report;
@@ -42,6 +43,7 @@ pub use directory::Unserved;
 use directory::{Directory, patience};
 pub use followers::Following;
 pub use identity::Identity;
+pub use intact::intact;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{Blocked, FeedMetrics, Metrics};
@@ -257,9 +259,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, Directory> {
-        self.directory
-            .lock()
-            .expect("invariant: nobody panics while holding the directory")
+        intact(self.directory.lock(), "the directory of topics")
     }
 }
 
