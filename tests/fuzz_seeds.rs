@@ -1,7 +1,7 @@
 //! The fuzz targets hold for their seeds, and for the corpus that `make fuzz` has gathered here: so
 //! that they compile, and a finding that has become a seed stays found, without a fuzzer.
 
-#[path = "fuzz/src/check.rs"]
+#[path = "fuzz/src/check/mod.rs"]
 mod check;
 #[path = "json_texts/oracle.rs"]
 mod oracle;
@@ -25,6 +25,41 @@ fn every_seed_of_pairs_passes() {
 #[test]
 fn every_seed_of_edits_passes() {
     each("edits", check::edits);
+}
+
+#[test]
+fn every_seed_of_requests_passes() {
+    each("requests", check::requests::check);
+}
+
+#[test]
+fn every_seed_of_heads_passes() {
+    each("heads", check::heads::check);
+}
+
+#[test]
+fn every_seed_of_formats_passes() {
+    each("formats", check::formats::check);
+}
+
+#[test]
+fn every_seed_of_paths_passes() {
+    each("paths", check::paths::check);
+}
+
+#[test]
+fn every_seed_of_streams_passes() {
+    each("streams", check::streams::check);
+}
+
+#[test]
+fn every_seed_of_configs_passes() {
+    each("configs", check::configs::check);
+}
+
+#[test]
+fn every_seed_of_pages_passes() {
+    each("pages", check::pages::check);
 }
 
 fn each(target: &str, check: impl Fn(&[u8])) {

@@ -7,6 +7,8 @@ mod beside;
 mod check;
 mod demo;
 mod diff;
+#[doc(hidden)]
+pub mod fuzz;
 mod logs;
 mod record;
 mod recording;

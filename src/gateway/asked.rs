@@ -83,7 +83,7 @@ pub fn captures(place: &Place) -> Result<Vec<String>, Unasked> {
 
 /// A capture's value. It must be text that stays one segment of a path wherever it is put, and says
 /// the same to whoever decodes it (RFC 3986 sections 2.1 and 3.3).
-fn capture(name: &str, raw: &str) -> Result<String, Unasked> {
+pub(super) fn capture(name: &str, raw: &str) -> Result<String, Unasked> {
     let refuse = |why: &str| Unasked {
         status: 400,
         reason: "bad_capture",
@@ -105,7 +105,10 @@ fn capture(name: &str, raw: &str) -> Result<String, Unasked> {
 }
 
 /// The forwarded parameters, in the configured order.
-fn query(parameters: &Parameters, query: &str) -> Result<Vec<(String, String)>, Unasked> {
+pub(super) fn query(
+    parameters: &Parameters,
+    query: &str,
+) -> Result<Vec<(String, String)>, Unasked> {
     let mut found = Vec::new();
     let mut length = 0;
     for wanted in &parameters.forward_query {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use http::HeaderValue;
 use http::header::{self, ACCEPT, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
@@ -45,10 +45,48 @@ pub fn is_stream(answer: &ResponseHeader) -> bool {
     })
 }
 
+/// Whether an upstream that switches to another protocol was asked to, which a client can for
+/// WebSocket alone: whatever a connection carries from there on is no HTTP any more.
+///
+/// # Errors
+/// If it was not (RFC 9110 section 7.8).
+pub fn was_asked_to_switch(request: &RequestHeader) -> Result<()> {
+    let protocol = request.headers.get(header::UPGRADE);
+    let is_web_socket =
+        |protocol: &HeaderValue| protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    if request.version == Version::HTTP_11 && protocol.is_some_and(is_web_socket) {
+        return Ok(());
+    }
+    let detail = "it switched to a protocol that it was not asked for";
+    Error::e_explain(ErrorType::InvalidHTTPHeader, detail).map_err(Error::into_up)
+}
+
 /// Drops what a client says of hops before itself, whose word is not taken.
 pub fn forget_hops(request: &mut RequestHeader) {
-    request.remove_header("x-forwarded-for");
-    request.remove_header("forwarded");
+    forget(request, |name| {
+        ["x-forwarded-for", "forwarded"].contains(&name)
+    });
+}
+
+/// Drops each field whose name is one of these to whoever cannot tell `_` from `-`: variables of CGI
+/// (RFC 3875 section 4.1.18), by which many servers know their headers.
+fn forget(request: &mut RequestHeader, is_meant: impl Fn(&str) -> bool) {
+    let names = request.headers.keys();
+    let alike = names.filter(|name| is_meant(&name.as_str().replace('_', "-")));
+    for name in alike.cloned().collect::<Vec<_>>() {
+        request.remove_header(&name);
+    }
+}
+
+/// Drops fields that to such a server are second values of others.
+fn forget_doubles(request: &mut RequestHeader) {
+    let names = request.headers.keys().map(HeaderName::as_str);
+    let is_double =
+        |name: &&str| name.contains('_') && request.headers.contains_key(name.replace('_', "-"));
+    let doubles: Vec<_> = names.filter(is_double).map(str::to_owned).collect();
+    for name in doubles {
+        request.remove_header(&*name);
+    }
 }
 
 /// Makes the client's request one for the upstream: its path, its `Host`, and where the request
@@ -95,6 +133,7 @@ pub fn rewrite(
     for (name, value) in route.map_or(&[][..], |route| &route.headers) {
         request.insert_header(name, value.clone())?;
     }
+    forget_doubles(request);
     Ok(())
 }
 
@@ -124,16 +163,32 @@ fn forwarded(client: Option<SocketAddr>, host: Option<&HeaderValue>, scheme: &st
     element
 }
 
+/// Appends a hop to a list of them. A line in which a quote stays open would take it for its own text,
+/// and is dropped.
 fn continue_list(request: &mut RequestHeader, name: &'static str, hop: &str) -> Result<()> {
     let so_far: Vec<_> = request
         .headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
+        .filter(|line| is_closed(line))
         .chain([hop])
         .collect();
     let list = so_far.join(", ");
     request.insert_header(name, list)
+}
+
+/// Whether every quoted string ends (RFC 9110 section 5.6.4).
+fn is_closed(line: &str) -> bool {
+    let (mut is_quoted, mut bytes) = (false, line.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\\' if is_quoted => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    !is_quoted
 }
 
 /// The status and the explanation for a client whose request failed; status 0 where nobody is
@@ -215,6 +270,33 @@ mod tests {
         assert_eq!(status(ErrorType::ConnectionClosed), 0);
         assert_eq!(status(ErrorType::WriteError), 0);
         assert_eq!(status(ErrorType::InvalidHTTPHeader), 400);
+    }
+
+    #[test]
+    fn a_list_of_hops_that_would_swallow_the_next_is_dropped() {
+        for (line, is_kept) in [
+            ("for=192.0.2.1", true),
+            (r#"for="[::1]";host="a\"b""#, true),
+            (r#"for=""#, false),
+            (r#"for="a\""#, false),
+            (r#"for="a\\""#, true),
+        ] {
+            assert_eq!(is_closed(line), is_kept, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_cgi_would_take_for_another_is_dropped() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in ["x-user", "x_user", "X_User", "x_own", "x-forwarded_for"] {
+            request.append_header(name, "1").unwrap();
+        }
+        forget_doubles(&mut request);
+        let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["x-forwarded_for", "x-user", "x_own"]);
+        forget_hops(&mut request);
+        assert!(!request.headers.contains_key("x-forwarded_for"));
     }
 
     #[test]

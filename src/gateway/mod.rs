@@ -13,6 +13,8 @@ mod context;
 mod cors;
 mod detach;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod guarded;
 mod identity;
 mod latest;
@@ -27,6 +29,7 @@ mod problem;
 mod routes;
 mod seats;
 mod spans;
+mod strict;
 mod subscribe;
 mod writer;
 
@@ -35,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderName, Version, header};
+use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -140,6 +143,18 @@ fn is_secure(session: &Session) -> bool {
     digest.is_some_and(|digest| digest.ssl_digest.is_some())
 }
 
+/// Refuses what is not one request to everybody, and closes the connection; whether it did.
+async fn refused(session: &mut Session) -> Result<bool> {
+    let connection = session.downstream_session.as_http1();
+    let raw = connection.map(|connection| connection.get_headers_raw_bytes());
+    let Err(unfit) = strict::check(session.req_header(), raw.as_deref()) else {
+        return Ok(false);
+    };
+    session.set_keepalive(None);
+    problem::answer(session, unfit.status, unfit.detail, &[]).await?;
+    Ok(true)
+}
+
 /// The other end of the connection.
 fn peer(session: &Session) -> Option<SocketAddr> {
     session.client_addr()?.as_inet().copied()
@@ -160,6 +175,9 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         ctx.request = Connection::of(session.digest()).map(|connection| connection.request());
         self.identify(session.req_header_mut(), ctx)?;
+        if refused(session).await? {
+            return Ok(true);
+        }
         guarded::disclaim(session.req_header_mut(), &self.claims);
         if self.admission.is_shut() {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
@@ -274,6 +292,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            forward::was_asked_to_switch(session.req_header())?;
+        }
         if ctx.destination.as_ref().is_some_and(Destination::is_feed) {
             response.append_header(header::VARY, "accept")?;
         }

@@ -26,6 +26,7 @@ mod demand;
 mod directory;
 mod followers;
 mod identity;
+mod intact;
 mod key;
 mod metrics;
 mod recall;
@@ -51,6 +52,7 @@ pub use directory::Unserved;
 use directory::{Directory, patience};
 pub use followers::Following;
 pub use identity::Identity;
+pub use intact::intact;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{Blocked, FeedMetrics, Metrics};
@@ -274,9 +276,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, Directory> {
-        self.directory
-            .lock()
-            .expect("invariant: nobody panics while holding the directory")
+        intact(self.directory.lock(), "the directory of topics")
     }
 }
 

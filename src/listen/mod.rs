@@ -20,6 +20,8 @@
 mod accepting;
 mod connection;
 mod entrance;
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod proxy_protocol;
 mod rate;

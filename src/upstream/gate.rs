@@ -18,6 +18,7 @@ use crate::core::schedule::{
     Ending, Entry, Grant, Hold, Member, Pace, PaceRules, Quota, Refusal, Shares,
     Turn as BreakerTurn,
 };
+use crate::hub::intact;
 
 /// One upstream's gate.
 #[derive(Debug)]
@@ -346,9 +347,7 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .expect("invariant: nobody panics while holding a gate")
+        intact(self.inner.lock(), "an upstream's gate")
     }
 }
 

@@ -7,6 +7,7 @@ use super::gate::{Gate, GateReport};
 use super::gate_metrics::GatesMetrics;
 use crate::clock::Clock;
 use crate::config::Upstream;
+use crate::hub::intact;
 use crate::metrics::Registry;
 
 /// One gate for each upstream, by name.
@@ -52,8 +53,6 @@ impl Gates {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Gate>>> {
-        self.gates
-            .lock()
-            .expect("invariant: nobody panics while holding the gates")
+        intact(self.gates.lock(), "the upstreams' gates")
     }
 }

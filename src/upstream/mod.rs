@@ -10,6 +10,8 @@ mod client;
 mod credentials;
 mod error;
 mod export;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod gate_metrics;
 mod gates;

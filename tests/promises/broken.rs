@@ -149,44 +149,6 @@ fn a_name_with_an_address_that_refuses_is_tried_at_the_next() {
 }
 
 #[test]
-fn a_request_has_one_reading() {
-    let upstream = echo();
-    let proxy = plain(&upstream.url());
-    let smuggled = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
-    // Both framings: the chunks count, the rest is no second request on a kept connection.
-    let both = format!(
-        "POST /both HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}",
-        smuggled.len() + 5
-    );
-    let answer = raw(proxy.address(), both.as_bytes());
-    assert!(answer.status == 400 || answer.text().is_empty());
-    for refused in [
-        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
-        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +3\r\n\r\nabc",
-        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost : a\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n folded: 2\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n",
-    ] {
-        assert_eq!(
-            raw(proxy.address(), refused.as_bytes()).status,
-            400,
-            "{refused:?}"
-        );
-    }
-    // A bare line feed ends a line; what is behind it is a header of its own, for everybody.
-    raw(
-        proxy.address(),
-        b"GET /lf HTTP/1.1\r\nhost: a\r\nx-one: 1\nx-two: 2\r\n\r\n",
-    );
-    eventually("it arrives", || upstream.count("/lf") == 1);
-    assert_eq!(last(&upstream).header("x-one"), Some("1"));
-    assert_eq!(last(&upstream).header("x-two"), Some("2"));
-    assert_eq!(upstream.count("/smuggled"), 0);
-}
-
-#[test]
 fn a_target_in_absolute_form_is_routed_by_its_path_to_the_upstreams_own_name() {
     let upstream = echo();
     let authority = upstream.url().replace("http://", "");

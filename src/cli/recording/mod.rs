@@ -16,7 +16,7 @@ mod reader;
 mod timeline;
 mod writer;
 
-pub use reader::{RecordingError, millis};
+pub use reader::{RecordingError, millis, read};
 pub use timeline::{Answer, Player, Timeline};
 pub use writer::Writer;
 

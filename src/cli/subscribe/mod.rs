@@ -18,13 +18,12 @@ use http::{HeaderValue, StatusCode};
 use reqwest::Response;
 use tokio::sync::mpsc;
 
-use self::parser::Parser;
 use self::refusal::refused;
 
 use crate::core::json::Json;
 use crate::peers::{UNTRUSTED, root_cause};
 
-pub use self::parser::Event;
+pub use self::parser::{Event, Parser};
 pub use self::replica::{Change, Misfit, Replica};
 pub use self::source::{Asker, Source};
 

@@ -21,6 +21,7 @@ use super::common::Common;
 use super::demand::Audience;
 use super::followers::Followers;
 use super::identity::Identity;
+use super::intact::intact;
 use super::metrics::{FeedMetrics, Shares};
 use super::report::Lessons;
 use super::spared::Spared;
@@ -361,9 +362,7 @@ impl Topic {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .expect("invariant: nobody panics while holding a topic")
+        intact(self.inner.lock(), "a topic")
     }
 }
 

@@ -10,7 +10,29 @@ mod splice;
 mod tests;
 mod walk;
 
+use crate::core::json::Pointer;
+
 pub(super) use walk::Walk;
+
+/// The target of the first link to a next page; for `fuzz`.
+pub(super) fn next_target(head: &http::HeaderMap) -> Result<Option<String>, ()> {
+    link::target(head, "next").map_err(|link::Unreadable| ())
+}
+
+/// Pages put together, and how many items there are; for `fuzz`.
+pub(super) fn spliced(pages: &[bytes::Bytes], items: &Pointer) -> Option<(bytes::Bytes, u64)> {
+    let read = |body: &bytes::Bytes| splice::Page::read(body.clone(), items).ok();
+    let (first, more) = pages.split_first()?;
+    let first = read(first)?;
+    let mut count = first.count();
+    let mut whole = splice::Whole::new(first);
+    for page in more {
+        let page = read(page)?;
+        count += page.count();
+        whole.append(&page);
+    }
+    Some((whole.finish(), count))
+}
 
 /// Why a document in pages could not be put together. Pages count from 1.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

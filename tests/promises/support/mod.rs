@@ -9,6 +9,7 @@ pub mod dashboards;
 pub mod everything;
 pub mod http2;
 pub mod proxy;
+pub mod recorder;
 pub mod replica;
 pub mod running;
 pub mod secure;

@@ -1,5 +1,13 @@
 //! What must hold; a panic is a finding.
 
+pub mod configs;
+pub mod formats;
+pub mod heads;
+pub mod pages;
+pub mod paths;
+pub mod requests;
+pub mod streams;
+
 use bytes::Bytes;
 
 use crate::core::document::{Document, Observation, View};
@@ -197,7 +205,8 @@ fn view(choice: u8) -> View {
     }
 }
 
-fn split(mut input: &[u8]) -> Vec<&[u8]> {
+/// The parts between separators; one at least.
+pub fn split(mut input: &[u8]) -> Vec<&[u8]> {
     let mut bodies = Vec::new();
     while let Some(at) = input.windows(SEPARATOR.len()).position(|w| w == SEPARATOR) {
         bodies.push(&input[..at]);
@@ -205,4 +214,16 @@ fn split(mut input: &[u8]) -> Vec<&[u8]> {
     }
     bodies.push(input);
     bodies
+}
+
+/// The result of what waits for nobody.
+///
+/// # Panics
+/// If it does wait.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(result) => result,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
 }
