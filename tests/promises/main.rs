@@ -38,6 +38,7 @@ mod polling;
 mod record_replay;
 mod request_ids;
 mod requests;
+mod restarts;
 mod resume;
 mod schedule;
 mod select;

@@ -79,7 +79,7 @@ impl Table {
         })?;
         let connection = Connection::open(&path).map_err(broken)?;
         connection
-            .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;")
+            .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;")
             .map_err(broken)?;
         let application: i32 = pragma(&connection, "application_id").map_err(broken)?;
         let version: i32 = pragma(&connection, "user_version").map_err(broken)?;
