@@ -21,6 +21,7 @@ mod export;
 mod formats;
 mod hostile_clients;
 mod http2;
+mod kills;
 mod latest;
 mod limits;
 mod listeners;

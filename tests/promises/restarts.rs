@@ -350,7 +350,7 @@ fn a_store_that_is_not_to_be_had_is_a_clear_error() {
         change(&mut bytes);
         fs::write(&file, &bytes).unwrap();
         let said = store.refusal("");
-        assert_eq!(fs::read(&file).unwrap(), bytes, "it is left as it was");
+        assert!(fs::read(&file).unwrap() == bytes, "it is left as it was");
         said
     };
     for (wanted, said) in [
@@ -478,9 +478,7 @@ fn topics_on_demand_go_on_too_and_are_forgotten_when_they_are_dropped() {
         .expect("snapshot")
         .id
         .unwrap();
-    let mut stream = resume(proxy.address(), "/of/alice", &id);
     proxy.kill();
-    assert!(stream.event().is_none());
     let proxy = store.start();
     let mut stream = resume(proxy.address(), "/of/alice", &id);
     stream.block();
