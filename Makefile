@@ -8,10 +8,12 @@ FUZZ_TOOLCHAIN ?= nightly
 # For `make soak`: how long, and how many clients at once.
 SOAK_MINUTES ?= 30
 SOAK_CLIENTS ?= 500
+# For `make kills`: how many processes.
+KILLS ?= 10000
 # For `make bench-delivery`: how many runs the medians are of.
 BENCH_RUNS ?= 5
 
-.PHONY: help demo test check advisories sbom build bench-idle bench-diff bench-polls bench-delivery soak fuzz pictures clean
+.PHONY: help demo test check advisories sbom build bench-idle bench-diff bench-polls bench-delivery bench-store kills soak fuzz pictures clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -55,6 +57,14 @@ bench-diff: ## Measure patches, small and fast, beside other libraries (about te
 bench-polls: ## Measure what a poll costs with 10,000 topics, beside a bare HTTP client (about five minutes)
 	@tests/setup build
 	$(CARGO) bench --locked --bench polls
+
+bench-store: ## Measure what an event costs when it is written to a file as well (about three minutes)
+	@tests/setup build
+	$(CARGO) bench --locked --bench store
+
+kills: ## Kill KILLS processes over one store while clients follow; fails if an id or a state is wrong
+	@tests/setup build
+	$(CARGO) bench --locked --bench kills -- $(KILLS)
 
 soak: ## Let SOAK_CLIENTS clients come, stall, resume and leave for SOAK_MINUTES; fails if anything is wrong
 	@tests/setup build

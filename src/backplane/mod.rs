@@ -33,6 +33,7 @@ pub struct Running {
 /// # Errors
 /// [`file::OpenError`] if events cannot be kept as it says.
 pub fn start(config: &Config, registry: &Registry) -> Result<Running, file::OpenError> {
+    let metrics = file::Metrics::new(registry);
     let store = match &config.backplane {
         config::Backplane::Memory => {
             return Ok(Running {
@@ -42,7 +43,7 @@ pub fn start(config: &Config, registry: &Registry) -> Result<Running, file::Open
         }
         config::Backplane::File(store) => store,
     };
-    let file = File::open(config, store, file::Metrics::new(registry))?;
+    let file = File::open(config, store, metrics)?;
     tokio::spawn(Arc::clone(&file).keep());
     Ok(Running {
         backplane: file.clone(),

@@ -92,6 +92,12 @@ impl Table {
             (APPLICATION, version) => return Err(OpenError::Version { path, version }),
             _ => return Err(OpenError::Foreign { path }),
         }
+        let damage: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(broken)?;
+        if damage != "ok" {
+            return Err(OpenError::Damaged { path });
+        }
         let sync = if always { "FULL" } else { "NORMAL" };
         connection
             .execute_batch(&format!(
@@ -108,12 +114,6 @@ impl Table {
                  PRAGMA synchronous = {sync};"
             ))
             .map_err(broken)?;
-        let damage: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(broken)?;
-        if damage != "ok" {
-            return Err(OpenError::Damaged { path });
-        }
         let log =
             File::open(folder.join(format!("{NAME}-wal"))).map_err(|source| OpenError::Folder {
                 path: folder.to_owned(),
@@ -228,9 +228,13 @@ impl Table {
         })
     }
 
-    /// Forgets these topics.
+    /// Forgets these topics; what they were is overwritten.
     pub(super) fn forget(&mut self, marks: &[Mark]) -> rusqlite::Result<()> {
-        self.atomically(|table| marks.iter().try_for_each(|mark| table.remove(mark)))
+        self.connection.execute_batch("PRAGMA secure_delete = ON")?;
+        let done = self.atomically(|table| marks.iter().try_for_each(|mark| table.remove(mark)));
+        self.connection
+            .execute_batch("PRAGMA secure_delete = OFF")?;
+        done
     }
 
     /// From the next event of each of these topics on there is another epoch. On the disk itself

@@ -52,6 +52,22 @@ impl Proxy {
         Self::start_by(command, config, folder)
     }
 
+    /// By a shell that first does this, such as setting a limit.
+    pub fn start_after(first: &str, config: &str) -> Self {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &format!("{first}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_pollcast"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_by(command, config, folder)
+    }
+
+    /// Ends it at once, as nothing can be done about.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        ended(&mut self.child);
+    }
+
     /// With more arguments behind its configuration's.
     pub fn start_saying(more: &str, config: &str) -> Self {
         let mut command = Command::new("bash");

@@ -1,0 +1,80 @@
+//! `make bench-store`: what an event costs when it is written to a file as well. 100 topics, each
+//! polled once a second with a change of about 1 KB each time, a subscriber for each; the real binary
+//! with either backplane in turn.
+
+#![allow(clippy::print_stdout)]
+
+mod process;
+mod upstream;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use process::Process;
+
+const TOPICS: usize = 100;
+const WARM_UP: Duration = Duration::from_secs(5);
+const ROUND: Duration = Duration::from_secs(25);
+const ROUNDS: usize = 3;
+
+fn main() -> std::io::Result<()> {
+    let events = Arc::new(AtomicU64::new(0));
+    let upstream = upstream::serve(Arc::clone(&events))?;
+    let folder = tempfile::tempdir()?;
+    println!("| round | backplane | events | CPU µs an event |\n|--:|---|--:|--:|");
+    let mut costs = [Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        for (backplane, costs) in ["memory", "file"].into_iter().zip(&mut costs) {
+            let store = folder.path().join(format!("store-{round}"));
+            let line = match backplane {
+                "file" => format!("{{ file: {{ path: \"{}\" }} }}", store.display()),
+                _ => "memory".to_owned(),
+            };
+            let (count, cost) = measure(upstream, &line, &events)?;
+            println!("| {} | {backplane} | {count} | {cost:.1} |", round + 1);
+            costs.push(cost);
+        }
+    }
+    let [memory, file] = costs.map(median);
+    println!(
+        "\nmedians: memory {memory:.1} µs, file {file:.1} µs; ratio {:.3}",
+        file / memory
+    );
+    Ok(())
+}
+
+/// Events in one round, and the microseconds of CPU that each took.
+fn measure(
+    upstream: SocketAddr,
+    backplane: &str,
+    events: &AtomicU64,
+) -> std::io::Result<(u64, f64)> {
+    let process = Process::start(&format!(
+        "server: {{ listen: \"127.0.0.1:0\" }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
+         backplane: {backplane}\nupstreams: {{ legacy: {{ url: \"http://{upstream}\" }} }}\nfeeds:\n\
+         \x20 - {{ path: \"/of/{{id}}\", upstream: legacy, poll: {{ interval: 1s }} }}\n"
+    ))?;
+    for topic in 0..TOPICS {
+        let mut stream = TcpStream::connect(process.address)?;
+        let head = "host: store\r\naccept: text/event-stream\r\n\r\n";
+        stream.write_all(format!("GET /of/{topic} HTTP/1.1\r\n{head}").as_bytes())?;
+        std::thread::spawn(move || {
+            let mut bytes = [0; 16 << 10];
+            while stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
+        });
+    }
+    std::thread::sleep(WARM_UP);
+    let (before, cpu) = (events.load(Ordering::Relaxed), process.cpu()?);
+    std::thread::sleep(ROUND);
+    let count = events.load(Ordering::Relaxed) - before;
+    let micros = (process.cpu()? - cpu).as_secs_f64() * 1e6;
+    Ok((count, micros / count as f64))
+}
+
+fn median(mut costs: Vec<f64>) -> f64 {
+    costs.sort_by(f64::total_cmp);
+    costs[costs.len() / 2]
+}
