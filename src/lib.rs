@@ -64,5 +64,6 @@ pub mod listen;
 pub mod metrics;
 pub mod peers;
 pub mod server;
+pub mod systemd;
 pub mod traces;
 pub mod upstream;

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("formats", &["core"]),
     ("config", &["core", "formats"]),
     ("metrics", &["core"]),
+    ("systemd", &[]),
     ("peers", &["core", "config", "metrics"]),
     ("traces", &["core", "config", "peers"]),
     ("hub", &["core", "clock", "config", "metrics"]),
@@ -61,6 +62,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "listen",
             "gateway",
             "admin",
+            "systemd",
         ],
     ),
     (
