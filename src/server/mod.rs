@@ -3,46 +3,41 @@
 //! Owns sockets, the runtime and the order of leaving. Pingora's own `Server` is not used: it
 //! retries a busy port for half a minute, sleeps through its grace period even when idle, and
 //! drops detached streams unfinished. Its proxy is.
+//!
+//! | room | what it knows |
+//! |---|---|
+//! | `generation` | what is made of one configuration |
+//! | `listeners` | the sockets of a configuration, and what holds on them |
+//! | `leave` | the order of leaving |
 
-use std::collections::HashMap;
+mod generation;
+mod leave;
+mod listeners;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::admin::{self, Admin};
-use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
-use crate::config::{Config, Feed, Listener};
+use crate::config::{Config, Listener};
 use crate::gateway::{self, Admission, Gateway};
-use crate::hub::{self, Hub, Topic};
-use crate::listen::{self, CertificateError, Entrance, OpenError, Rate, Rules};
+use crate::listen::{self, CertificateError, Entrance, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
 use crate::traces::{Tracer, TracesError};
-use crate::upstream::{self, Client, ClientError, Gates, Poller, Workers};
-
-/// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
-/// timeout, which also ends a peer that is alive and reads nothing.
-const LEAST_SILENCE: Duration = Duration::from_secs(90);
-const SILENCE_MARGIN: Duration = Duration::from_secs(30);
-/// Requests and event streams on one HTTP/2 connection: browsers open every feed of a page on one.
-const HTTP2_STREAMS: u32 = 256;
-/// What one HTTP/2 stream may hold unsent, in bytes; a subscriber needs no more, its log does.
-const HTTP2_SEND_BUFFER: usize = 16 << 10;
-/// What a client may send ahead of whoever reads it, in bytes: on a stream, on a connection.
-const HTTP2_STREAM_WINDOW: u32 = 128 << 10;
-const HTTP2_CONNECTION_WINDOW: u32 = 256 << 10;
+use crate::upstream::{self, ClientError, Gates};
+use generation::start_polling;
+use listeners::{http2_options, longest_silence, open};
 
 /// A process that holds its listeners but serves nobody yet.
 #[derive(Debug)]
@@ -232,128 +227,9 @@ impl Server {
         // Listeners stay open, so that newcomers are told when to come back.
         draining.send_replace(true);
         hub.drain();
-        if finished(&admission, &unfinished, deadline, &mut leave).await {
-            flush(tracer, deadline, &mut leave).await;
+        if leave::finished(&admission, &unfinished, deadline, &mut leave).await {
+            leave::flush(tracer, deadline, &mut leave).await;
         }
         Ok(())
     }
-}
-
-/// Waits for all that is open to be finished, until the deadline. False if told to leave meanwhile.
-async fn finished<F: Future<Output = ()>>(
-    admission: &Admission,
-    unfinished: &TaskTracker,
-    deadline: Instant,
-    leave: &mut impl FnMut() -> F,
-) -> bool {
-    let finished = async {
-        admission.finished().await;
-        // What was written to an HTTP/2 stream is sent by its connection's own task.
-        unfinished.close();
-        unfinished.wait().await;
-    };
-    tokio::select! {
-        () = finished => {}
-        () = sleep_until(deadline) => warn!(open = admission.open(), "drain time is over"),
-        () = leave() => {
-            warn!(open = admission.open(), "told twice to leave");
-            return false;
-        }
-    }
-    true
-}
-
-/// Sends the spans that are left; what cannot be sent by the deadline is not.
-async fn flush<F: Future<Output = ()>>(
-    tracer: Tracer,
-    deadline: Instant,
-    leave: &mut impl FnMut() -> F,
-) {
-    let patience = deadline.saturating_duration_since(Instant::now());
-    let finished = tokio::task::spawn_blocking(move || tracer.finish(patience));
-    tokio::select! {
-        _ = timeout_at(deadline, finished) => {}
-        () = leave() => warn!("told twice to leave"),
-    }
-}
-
-/// Bounds for one connection. Pingora's and `h2`'s own stay where they are: the size of a head,
-/// streams that were reset but not noticed yet, answers to them.
-fn http2_options() -> H2Options {
-    let mut options = default_h2_options();
-    options
-        .max_concurrent_streams(HTTP2_STREAMS)
-        .max_send_buffer_size(HTTP2_SEND_BUFFER)
-        .initial_window_size(HTTP2_STREAM_WINDOW)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW);
-    options
-}
-
-fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> {
-    let address = listener.address;
-    Entrance::open(listener).map_err(|error| match error {
-        OpenError::Certificate(source) => StartError::Certificate { address, source },
-        OpenError::Bind(source) => StartError::Listen {
-            address,
-            key,
-            hint: match source.kind() {
-                std::io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
-                std::io::ErrorKind::PermissionDenied => {
-                    "choose a port above 1023, or grant the right"
-                }
-                std::io::ErrorKind::AddrNotAvailable => "this machine has no such address",
-                _ => "see the cause",
-            },
-            source,
-        },
-    })
-}
-
-/// Makes the topics that stand for ever, and starts a poller for each topic there is or will be,
-/// which asks through its upstream's gate.
-fn start_polling(
-    config: &Config,
-    registry: &Registry,
-    polls: &upstream::Metrics,
-    (peers, gates): (&Peers, &Gates),
-    clock: Clock,
-    tracer: &Tracer,
-) -> Result<Arc<Hub>, StartError> {
-    let workers = Workers::default();
-    let mut clients = HashMap::new();
-    for upstream in &config.upstreams {
-        let client = Client::new(
-            upstream,
-            Arc::clone(peers.of(&upstream.name)),
-            tracer.clone(),
-        )?;
-        clients.insert(upstream.name.clone(), (client, gates.of(upstream)));
-    }
-    let clients = Arc::new(clients);
-    let backplane: Arc<dyn Backplane> = Arc::new(Memory);
-    let metrics = polls.clone();
-    let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
-    let make = move |topic: &Arc<Topic>| {
-        let feed = topic.feed();
-        let metrics = metrics.feed(&feed.path);
-        let (client, gate) = clients[&feed.upstream.name].clone();
-        let (topic, backplane) = (topic.clone(), backplane.clone());
-        Poller::new(topic, client, gate, &workers, backplane, clock, metrics)
-    };
-    for topic in hub.standing() {
-        let (make, watched) = (make.clone(), topic.clone());
-        let make = move || make(&watched);
-        tokio::spawn(upstream::supervise(topic.clone(), clock, make));
-    }
-    let demanded = upstream::supervise_demanded(hub.clone(), announced, clock, make);
-    tokio::spawn(demanded);
-    Ok(hub)
-}
-
-/// How long a peer may acknowledge nothing: longer than any writer of ours waits for it, so that
-/// the writer decides.
-fn longest_silence(config: &Config) -> Duration {
-    let patience = |feed: &Arc<Feed>| feed.deliver.write_timeout;
-    let longest = config.feeds.iter().map(patience).max().unwrap_or_default();
-    LEAST_SILENCE.max(longest + SILENCE_MARGIN)
 }
