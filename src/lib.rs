@@ -66,4 +66,5 @@ pub mod peers;
 pub mod server;
 pub mod systemd;
 pub mod traces;
+pub mod upgrade;
 pub mod upstream;

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["core", "formats"]),
     ("metrics", &["core"]),
     ("systemd", &[]),
+    ("upgrade", &[]),
     ("peers", &["core", "config", "metrics"]),
     ("traces", &["core", "config", "peers"]),
     ("hub", &["core", "clock", "config", "metrics"]),
@@ -63,6 +64,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "gateway",
             "admin",
             "systemd",
+            "upgrade",
         ],
     ),
     (
