@@ -18,4 +18,11 @@ use crate::hub::Topic;
 pub trait Backplane: Send + Sync {
     /// Makes this change the topic's newest event and returns its id.
     async fn publish(&self, topic: &Topic, change: Change) -> EventId;
+
+    /// Lets nobody publish from now on: who wants to waits. Everything that was published is kept
+    /// by then, and another process may go on with it.
+    async fn close(&self);
+
+    /// Goes on after [`Self::close`], since no other process has.
+    async fn reopen(&self);
 }

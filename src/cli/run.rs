@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             problem.what
         );
     }
-    let server = Server::bind(config)?.read_from(arguments.config.clone());
+    let server = Server::bind_replaceable(config)?.read_from(arguments.config.clone());
     let introduction = introduction(&server);
     serve(server, &introduction)?;
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,8 @@ use crate::config::Listener;
 #[derive(Debug)]
 pub struct Entrance {
     pub(super) address: SocketAddr,
+    /// The address as configured, whose port may be 0.
+    wanted: SocketAddr,
     pub(super) socket: TcpListener,
     pub(super) tls: Option<Arc<Certificates>>,
     pub(super) is_http2: bool,
@@ -36,16 +38,19 @@ pub enum OpenError {
 }
 
 impl Entrance {
-    /// Takes hold of the address, and reads the certificate; port 0 picks a free one.
+    /// Takes hold of the address, and reads the certificate; port 0 picks a free one. With a
+    /// `socket` that listens there already, as another process may hand over, takes that.
     ///
     /// # Errors
     /// [`OpenError`] if one of them is not to be had.
-    pub fn open(listener: &Listener) -> Result<Self, OpenError> {
+    pub fn open(listener: &Listener, socket: Option<TcpListener>) -> Result<Self, OpenError> {
         let tls = listener.tls.clone();
         let tls = tls.map(|files| Certificates::load(files, listener.http2));
         let tls = tls.transpose()?;
-        let entrance = Self::at(listen(listener.address)?)?;
+        let socket = socket.map_or_else(|| listen(listener.address), Ok)?;
+        let entrance = Self::at(socket)?;
         Ok(Self {
+            wanted: listener.address,
             tls,
             is_http2: listener.http2,
             is_behind_proxy: listener.proxy_protocol,
@@ -60,8 +65,10 @@ impl Entrance {
     pub fn at(socket: TcpListener) -> io::Result<Self> {
         // The runtime takes sockets as they are.
         socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
         Ok(Self {
-            address: socket.local_addr()?,
+            address,
+            wanted: address,
             socket,
             tls: None,
             is_http2: false,
@@ -72,6 +79,15 @@ impl Entrance {
     /// Where it is, with the port that was picked.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address as configured, whose port may be 0, and another hold of the socket, which
+    /// listens for as long as anybody has one.
+    ///
+    /// # Errors
+    /// If the process may open no more files.
+    pub fn copy(&self) -> io::Result<(SocketAddr, TcpListener)> {
+        Ok((self.wanted, self.socket.try_clone()?))
     }
 
     /// How its URLs begin: `http` or `https`.

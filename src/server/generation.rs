@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::backplane::{Backplane, Memory};
+use crate::backplane::Backplane;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::hub::{self, Hub, Topic};
@@ -22,6 +22,7 @@ pub(super) fn start_polling(
     (peers, gates): (&Peers, &Gates),
     clock: Clock,
     tracer: &Tracer,
+    backplane: Arc<dyn Backplane>,
 ) -> Result<Arc<Hub>, StartError> {
     let workers = Workers::default();
     let mut clients = HashMap::new();
@@ -34,7 +35,6 @@ pub(super) fn start_polling(
         clients.insert(upstream.name.clone(), (client, gates.of(upstream)));
     }
     let clients = Arc::new(clients);
-    let backplane: Arc<dyn Backplane> = Arc::new(Memory);
     let metrics = polls.clone();
     let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
     let make = move |topic: &Arc<Topic>| {

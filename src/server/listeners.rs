@@ -1,5 +1,7 @@
 //! The sockets of a configuration, and what holds on them.
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +23,18 @@ const HTTP2_SEND_BUFFER: usize = 16 << 10;
 const HTTP2_STREAM_WINDOW: u32 = 128 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 256 << 10;
 
-/// Takes hold of a listener's address; `key` is where the configuration says so.
+/// Takes hold of a listener's address, or of the `socket` that listens there already; `key` is
+/// where the configuration says so.
 ///
 /// # Errors
 /// [`StartError::Listen`] and [`StartError::Certificate`].
-pub(super) fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> {
+pub(super) fn open(
+    listener: &Listener,
+    key: &'static str,
+    socket: Option<OwnedFd>,
+) -> Result<Entrance, StartError> {
     let address = listener.address;
-    Entrance::open(listener).map_err(|error| match error {
+    Entrance::open(listener, socket.map(TcpListener::from)).map_err(|error| match error {
         OpenError::Certificate(source) => StartError::Certificate { address, source },
         OpenError::Bind(source) => StartError::Listen {
             address,

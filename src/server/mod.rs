@@ -8,9 +8,11 @@
 //! |---|---|
 //! | `generation` | what is made of one configuration |
 //! | `listeners` | the sockets of a configuration, and what holds on them |
+//! | `handover` | another process takes over |
 //! | `leave` | the order of leaving |
 
 mod generation;
+mod handover;
 mod leave;
 mod listeners;
 
@@ -28,16 +30,20 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::admin::{self, Admin};
+use crate::backplane::{Backplane, Memory};
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::gateway::{self, Admission, Gateway};
 use crate::listen::{self, CertificateError, Entrance, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
+use crate::systemd::{self, Systemd};
 use crate::traces::{Tracer, TracesError};
+use crate::upgrade::{Handed, Inheritance, LineError, Predecessor, Program, ProgramError, Role};
 use crate::upstream::{self, ClientError, Gates};
 use generation::start_polling;
-use listeners::{http2_options, longest_silence, open};
+use handover::{Handover, Upgrades};
+use listeners::{http2_options, longest_silence};
 
 /// A process that holds its listeners but serves nobody yet.
 #[derive(Debug)]
@@ -47,6 +53,10 @@ pub struct Server {
     admin: Entrance,
     /// Where the configuration was read from, to be told.
     file: Option<PathBuf>,
+    /// How another process is started in this one's place.
+    program: Option<Program>,
+    /// The process that this one takes over from.
+    predecessor: Option<Predecessor>,
 }
 
 /// Why a process cannot start.
@@ -84,6 +94,15 @@ pub enum StartError {
     /// Spans cannot be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
+    /// The process that this one was to take over from did not do its part.
+    #[error("cannot take over from the process that started this one")]
+    Predecessor(#[from] LineError),
+    /// Nobody could ever take over from this one.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The beat by which the service manager is told that this process is alive has no thread.
+    #[error("cannot start the watchdog's thread")]
+    Watchdog(#[source] std::io::Error),
     /// A listener stopped by itself, which it never should.
     #[error("a listener stopped by itself; the log may say why")]
     Listener,
@@ -95,18 +114,46 @@ impl Server {
     /// # Errors
     /// [`StartError::Listen`] for the first address that is not to be had.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_beside(config, &mut Inheritance::default())
+    }
+
+    /// The same for a process that another can take over from, on SIGUSR2, and that may itself have
+    /// been started to take over from another, whose listeners it then has. To be called once.
+    ///
+    /// # Errors
+    /// Those of [`Self::bind`], and [`StartError::Predecessor`].
+    pub fn bind_replaceable(config: Config) -> Result<Self, StartError> {
+        let program = Some(Program::of_this_process()?);
+        let (predecessor, mut inheritance) = Predecessor::of_this_process()?.unzip();
+        let mut inheritance = inheritance.take().unwrap_or_default();
+        let server = Self::bind_beside(config, &mut inheritance)?;
+        Ok(Self {
+            program,
+            predecessor,
+            ..server
+        })
+    }
+
+    fn bind_beside(config: Config, inherited: &mut Inheritance) -> Result<Self, StartError> {
+        let mut open = |listener: &Listener, key, role| {
+            let socket = inherited.take(role, listener.address);
+            listeners::open(listener, key, socket)
+        };
         let public = config
             .server
             .listen
             .iter()
-            .map(|listener| open(listener, "server.listen"))
+            .map(|listener| open(listener, "server.listen", Role::Public))
             .collect::<Result<_, _>>()?;
-        let admin = open(&Listener::plain(config.admin.listen), "admin.listen")?;
+        let admin = Listener::plain(config.admin.listen);
+        let admin = open(&admin, "admin.listen", Role::Admin)?;
         Ok(Self {
             config,
             public,
             admin,
             file: None,
+            program: None,
+            predecessor: None,
         })
     }
 
@@ -130,6 +177,22 @@ impl Server {
     /// The address of metrics and health.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.address()
+    }
+
+    /// Another hold of every listening socket, for a process that takes over.
+    fn held(&self) -> Vec<Handed> {
+        let public = self.public.iter().map(|entrance| (Role::Public, entrance));
+        let all = public.chain([(Role::Admin, &self.admin)]);
+        let hand = |(role, entrance): (Role, &Entrance)| {
+            let (wanted, socket) = entrance.copy().ok()?;
+            let socket = socket.into();
+            Some(Handed {
+                role,
+                wanted,
+                socket,
+            })
+        };
+        all.filter_map(hand).collect()
     }
 
     /// Serves until `leave` is ready, then ends every stream, finishes what is in flight within
@@ -161,12 +224,16 @@ impl Server {
         F: Future<Output = ()>,
     {
         let listeners = self.origins().collect();
+        let held = self.held();
         let Self {
             config,
             public,
             admin,
             file,
+            program,
+            predecessor,
         } = self;
+        let systemd = Systemd::of_this_process();
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
         let clock = Clock::start();
@@ -174,7 +241,20 @@ impl Server {
         let tracer = Tracer::start(config.traces.as_ref())?;
         let gates = Arc::new(Gates::new(clock, &registry));
         let polls = upstream::Metrics::new(&registry);
-        let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
+        let backplane: Arc<dyn Backplane> = Arc::new(Memory::default());
+        if let Some(predecessor) = &predecessor {
+            predecessor.take()?;
+            predecessor.opened()?;
+        }
+        let hub = start_polling(
+            &config,
+            &registry,
+            &polls,
+            (&peers, &gates),
+            clock,
+            &tracer,
+            Arc::clone(&backplane),
+        )?;
         let metrics = gateway::Metrics::new(&registry);
         metrics.begin(&config);
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
@@ -191,6 +271,7 @@ impl Server {
             metrics: listen::Metrics::new(&registry),
             leaving: draining.subscribe(),
             unfinished: TaskTracker::new(),
+            newcomers: TaskTracker::new(),
         };
         let accepts = config.server.limits.accepts_per_second;
         let public_rules = Rules {
@@ -215,14 +296,43 @@ impl Server {
             let (proxy, rules) = (Arc::clone(&proxy), public_rules.clone());
             listeners.spawn(listen::serve(entrance, proxy, rules));
         }
-        let unfinished = rules.unfinished.clone();
+        let (unfinished, newcomers) = (rules.unfinished.clone(), rules.newcomers.clone());
         listeners.spawn(listen::serve(admin, admin_app, rules));
 
-        tokio::select! {
-            () = leave() => {}
-            _ = listeners.join_next() => return Err(StartError::Listener),
+        let mut upgrades = Upgrades::listen(program);
+        if let Some(predecessor) = predecessor {
+            predecessor.serving()?;
         }
+        let feeds = config.feeds.len();
+        let status = |doing: &str| format!("{doing}: {feeds} feeds, {} open", admission.open());
+        systemd.ready(&status("serving"));
+        let _watchdog = systemd::watch(&systemd, Vec::new).map_err(StartError::Watchdog)?;
+        let handover = Handover {
+            listeners: held,
+            backplane,
+        };
+        let successor = tokio::select! {
+            () = leave() => None,
+            successor = upgrades.replaced(&handover) => Some(successor),
+            _ = listeners.join_next() => return Err(StartError::Listener),
+        };
         let deadline = Instant::now() + config.server.drain;
+        match successor {
+            Some(process) => {
+                systemd.succeeded_by(process);
+                // What was not accepted yet is the other's.
+                drop(handover);
+                listeners.shutdown().await;
+                info!(
+                    process,
+                    "another process serves from now on; this one finishes what it has begun"
+                );
+                if !leave::newcomers(&newcomers, deadline, &mut leave).await {
+                    return Ok(());
+                }
+            }
+            None => systemd.stopping(&status("leaving"), config.server.drain),
+        }
         info!(open = admission.open(), drain = ?config.server.drain, "leaving");
         // Listeners stay open, so that newcomers are told when to come back.
         draining.send_replace(true);

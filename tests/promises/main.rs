@@ -51,6 +51,7 @@ mod tls;
 mod topics;
 mod traces;
 mod transform;
+mod upgrade;
 mod upstream_addresses;
 mod upstream_egress;
 mod upstream_failure;
