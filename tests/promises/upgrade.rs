@@ -17,9 +17,14 @@ use crate::support::{PATIENCE, eventually};
 fn configuration(upstream: &Upstream) -> String {
     format!(
         "upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
-         feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 20ms }}, deliver: {{ retry: 10ms }} }}]\n",
+         feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 20ms, idle: keep }}, deliver: {{ retry: 10ms }} }}]\n",
         upstream.url()
     )
+}
+
+/// A document of which a patch is the smaller part.
+fn document(number: usize) -> String {
+    format!("{{\"number\":{number},\"same\":\"{}\"}}", "x".repeat(500))
 }
 
 /// A program that may be replaced, at a place of its own.
@@ -110,7 +115,7 @@ impl Hammer {
 
 #[test]
 fn whoever_connects_while_another_process_takes_over_is_answered() {
-    let (upstream, _document) = Upstream::with_document("[1]");
+    let (upstream, _document) = Upstream::with_document(&document(0));
     let installed = Installed::new();
     let mut proxy = Proxy::start_at(&installed.path(), &configuration(&upstream), &[]);
     let first = proxy.pid();
@@ -135,7 +140,7 @@ fn whoever_connects_while_another_process_takes_over_is_answered() {
 
 #[test]
 fn a_program_that_fails_leaves_the_old_process_as_it_is() {
-    let (upstream, document) = Upstream::with_document("[1]");
+    let (upstream, current) = Upstream::with_document(&document(0));
     let installed = Installed::new();
     let proxy = Proxy::start_at(&installed.path(), &configuration(&upstream), &[]);
     let mut stream = subscribe(proxy.address(), "/feed");
@@ -156,7 +161,7 @@ fn a_program_that_fails_leaves_the_old_process_as_it_is() {
         proxy.signal("USR2");
         let failures = || proxy.log().matches("no other process took over").count();
         eventually("it failed", || failures() == number + 1);
-        *document.lock().unwrap() = format!("[{number},2]");
+        *current.lock().unwrap() = document(number + 1);
         stream.expect("patch");
         assert_eq!(proxy.admin("/readyz").0, 200);
     }
@@ -166,7 +171,7 @@ fn a_program_that_fails_leaves_the_old_process_as_it_is() {
 
 #[test]
 fn a_wrong_configuration_leaves_the_old_process_as_it_is() {
-    let (upstream, document) = Upstream::with_document("[1]");
+    let (upstream, current) = Upstream::with_document(&document(0));
     let installed = Installed::new();
     let proxy = Proxy::start_at(&installed.path(), &configuration(&upstream), &[]);
     let mut stream = subscribe(proxy.address(), "/feed");
@@ -177,11 +182,11 @@ fn a_wrong_configuration_leaves_the_old_process_as_it_is() {
         proxy.log().contains("no other process took over")
     });
     assert!(
-        proxy.log().contains("must begin with"),
+        proxy.log().contains("is no path"),
         "it says why: {}",
         proxy.log()
     );
-    *document.lock().unwrap() = "[2]".to_owned();
+    *current.lock().unwrap() = document(1);
     stream.expect("patch");
 }
 
@@ -214,7 +219,8 @@ fn a_request_under_way_is_finished_by_the_old_process() {
     let mut silent = TcpStream::connect(proxy.address()).expect("a connection");
     silent.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     eventually("both are accepted", || {
-        proxy.metric("pollcast_connections_accepted_total", &[]) >= 2.0
+        let listener = proxy.address().to_string();
+        proxy.metric("pollcast_accepted_connections_total", &[&listener]) >= 2.0
     });
     let old = proxy.pid();
     proxy.upgrade();
@@ -234,7 +240,7 @@ fn a_request_under_way_is_finished_by_the_old_process() {
 
 #[test]
 fn no_descriptor_is_left_behind_over_many_upgrades() {
-    let (upstream, _document) = Upstream::with_document("[1]");
+    let (upstream, _document) = Upstream::with_document(&document(0));
     let installed = Installed::new();
     let mut proxy = Proxy::start_at(&installed.path(), &configuration(&upstream), &[]);
     let open = |process: u32| {
