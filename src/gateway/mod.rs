@@ -104,6 +104,12 @@ impl Gateway {
         }
     }
 
+    /// What wakes every writer and says how far each had come: a number that moves by the next call
+    /// if the writer is alive.
+    pub fn pulse(&self) -> impl Fn() -> Vec<u64> + Send + 'static {
+        self.writers.pulse()
+    }
+
     /// Whose request it is, if the connection has an address at all.
     fn address(&self, session: &Session) -> Option<IpAddr> {
         let peer = peer(session)?.ip();

@@ -20,6 +20,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
@@ -37,13 +38,16 @@ use crate::gateway::{self, Admission, Gateway};
 use crate::listen::{self, CertificateError, Entrance, Rate, Rules};
 use crate::metrics::Registry;
 use crate::peers::{Peers, PeersError};
-use crate::systemd::{self, Systemd};
+use crate::systemd::{self, Sign, Systemd};
 use crate::traces::{Tracer, TracesError};
 use crate::upgrade::{Handed, Inheritance, LineError, Predecessor, Program, ProgramError, Role};
 use crate::upstream::{self, ClientError, Gates};
 use generation::start_polling;
 use handover::{Handover, Upgrades};
 use listeners::{http2_options, longest_silence};
+
+/// How often the service manager is told how much is under way, at most.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
 
 /// A process that holds its listeners but serves nobody yet.
 #[derive(Debug)]
@@ -260,6 +264,7 @@ impl Server {
         let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
         let (topics, spans) = (Arc::clone(&hub), tracer.clone());
         let gateway = Gateway::new(topics, &config, metrics, door, servers, clock, spans);
+        let pulse = gateway.pulse();
         let draining = watch::Sender::new(false);
         let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
         proxy.h2_options = Some(http2_options());
@@ -304,9 +309,10 @@ impl Server {
             predecessor.serving()?;
         }
         let feeds = config.feeds.len();
-        let status = |doing: &str| format!("{doing}: {feeds} feeds, {} open", admission.open());
+        let status = |doing: &str| format!("{doing}; feeds: {feeds}, open: {}", admission.open());
         systemd.ready(&status("serving"));
-        let _watchdog = systemd::watch(&systemd, Vec::new).map_err(StartError::Watchdog)?;
+        let writers = move || pulse().into_iter().map(Sign::At).collect();
+        let _watchdog = systemd::watch(&systemd, writers).map_err(StartError::Watchdog)?;
         let handover = Handover {
             listeners: held,
             backplane,
@@ -315,6 +321,7 @@ impl Server {
             () = leave() => None,
             successor = upgrades.replaced(&handover) => Some(successor),
             _ = listeners.join_next() => return Err(StartError::Listener),
+            never = systemd.keep_told(STATUS_EVERY, || status("serving")) => match never {},
         };
         let deadline = Instant::now() + config.server.drain;
         match successor {

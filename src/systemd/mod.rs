@@ -11,6 +11,7 @@
 mod pulse;
 mod watchdog;
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -69,6 +70,23 @@ impl Systemd {
         }
     }
 
+    /// Tells what this process is doing, in one line, as often as that is another and at most once
+    /// in `every`; for ever.
+    pub async fn keep_told(&self, every: Duration, status: impl Fn() -> String) -> Infallible {
+        if self.0.is_none() {
+            return std::future::pending().await;
+        }
+        let mut told = String::new();
+        loop {
+            let now = status();
+            if now != told {
+                self.tell(&[NotifyState::Status(&now)]);
+                told = now;
+            }
+            tokio::time::sleep(every).await;
+        }
+    }
+
     /// Leaving, which takes so long at most.
     pub fn stopping(&self, status: &str, at_most: Duration) {
         let micros = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);
@@ -77,11 +95,6 @@ impl Systemd {
             NotifyState::Status(status),
             NotifyState::ExtendTimeoutUsec(micros),
         ]);
-    }
-
-    /// What it is doing, in one line.
-    pub fn status(&self, status: &str) {
-        self.tell(&[NotifyState::Status(status)]);
     }
 
     /// Another process is the service from now on, and serves.
@@ -171,7 +184,7 @@ mod tests {
         let _deaf = UnixDatagram::bind(&path).unwrap();
         let systemd = towards(path.as_os_str());
         for _ in 0..10_000 {
-            systemd.status("nobody reads this");
+            systemd.ready("nobody reads this");
         }
         Systemd::default().ready("nobody is there");
     }

@@ -45,6 +45,7 @@ mod shutdown;
 mod slow_subscriber;
 mod status;
 mod streaming;
+mod systemd;
 mod tail;
 mod tail_connection;
 mod tls;
