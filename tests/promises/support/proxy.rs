@@ -67,7 +67,8 @@ impl Proxy {
         Self::start_by(command, config, folder)
     }
 
-    fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
+    /// By this command, to which the arguments are added.
+    pub fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
         let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
                          admin: { listen: \"127.0.0.1:0\" }\n";
