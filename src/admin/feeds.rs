@@ -19,8 +19,8 @@ const MOST_LISTED: usize = 100;
 
 /// Every feed, by path, as a JSON array.
 pub(super) fn list(hub: &Hub, now: Timestamp) -> String {
-    let mut feeds: Vec<_> = hub.feeds().collect();
-    feeds.sort_by_key(|(feed, _)| &feed.path);
+    let mut feeds: Vec<_> = hub.feeds();
+    feeds.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     let entries: Vec<Entry<'_>> = feeds
         .iter()
         .filter_map(|(feed, topics)| match feed.parameters {

@@ -75,7 +75,7 @@ fn one(hub: &Hub, path: &str) -> Answer {
 }
 
 fn all(hub: &Hub, feed: &str) -> Answer {
-    let Some((_, topics)) = hub.feeds().find(|(it, _)| it.path == feed) else {
+    let Some((_, topics)) = hub.feeds().into_iter().find(|(it, _)| it.path == feed) else {
         return Answer::text(StatusCode::NOT_FOUND, "no feed has this path");
     };
     let polled = topics.iter().filter(|topic| topic.poke()).count();

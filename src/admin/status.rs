@@ -79,17 +79,13 @@ struct OfOne {
 /// All of it, compact JSON.
 pub(super) fn text(view: &View) -> String {
     let (now, polls) = (view.clock.now(), view.polls.polls());
-    let mut counted: Vec<_> = view.hub.counted().collect();
+    let mut counted: Vec<_> = view.hub.counted();
     counted.sort_by(|(a, _), (b, _)| a.feed().path.cmp(&b.feed().path));
-    let feed = |(common, topics): &(&'_ Arc<Common>, Vec<Arc<Topic>>)| {
+    let feeds = counted.iter().map(|(common, topics)| {
         let polls = polls.get(&common.feed().path).copied();
-        (Arc::clone(common), topics.clone(), polls.unwrap_or(0))
-    };
-    let counted: Vec<_> = counted.iter().map(feed).collect();
-    let feeds: Vec<_> = counted
-        .iter()
-        .map(|(common, topics, polls)| Feed::new(common, topics, *polls, now))
-        .collect();
+        Feed::new(common, topics, polls.unwrap_or(0), now)
+    });
+    let feeds: Vec<_> = feeds.collect();
     json(&Status {
         version: env!("CARGO_PKG_VERSION"),
         started: view.started.to_string(),

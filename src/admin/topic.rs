@@ -78,8 +78,7 @@ pub(super) fn text(topic: &Topic, now: Timestamp) -> String {
     };
     let mut room = PATCHES;
     let events = glance.recent.into_iter();
-    let epoch = topic.identity().epoch();
-    let poll = |poll| Poll::new(poll, |sequence| format!("{epoch}-{sequence}"));
+    let poll = |poll| Poll::new(poll, |sequence| topic.event_id(sequence).to_string());
     json(&Shown {
         feed: &topic.feed().path,
         summary: Summary::new(topic, &report),

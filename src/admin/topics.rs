@@ -84,7 +84,7 @@ fn page(hub: &Hub, request: &RequestHeader) -> Result<String, Refusal> {
         Some(Some(id)) => Some(id),
         Some(None) => return Err(bad("go on after the id of a topic: what `next` said")),
     };
-    let found = hub.feeds().find(|(feed, _)| feed.path == path);
+    let found = hub.feeds().into_iter().find(|(feed, _)| feed.path == path);
     let (feed, mut topics) = found.ok_or((StatusCode::NOT_FOUND, "no feed has this path"))?;
     let id = |topic: &Arc<Topic>| topic.identity().id();
     topics.retain(|topic| after.is_none_or(|after| id(topic) < after));

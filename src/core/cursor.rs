@@ -216,7 +216,7 @@ impl std::ops::AddAssign for Losses {
 
 fn resume(log: &Log, mode: Mode, text: &[u8]) -> Opening {
     match EventId::parse(text) {
-        Some(id) if id.epoch == log.epoch() && id.sequence <= log.newest() => {
+        Some(id) if id.sequence <= log.newest() && log.lineage().holds(id) => {
             if !log.reaches(id.sequence) {
                 Opening::Reset(ResetReason::Expired)
             } else if id.sequence == log.newest() || log.replay_pays(mode, id.sequence) {
@@ -263,7 +263,7 @@ mod tests {
             (1, Opening::Reset(ResetReason::Expired), 4),
             (7, Opening::Reset(ResetReason::UnknownId), 0),
         ] {
-            let id = format!("{}-{sequence}", log.epoch());
+            let id = format!("{}-{sequence}", log.lineage().current());
             let (mut cursor, opened) =
                 Cursor::open(&log, Mode::Patch, Coding::Identity, Some(id.as_bytes()));
             while cursor.next(&mut log, None).is_some() {}

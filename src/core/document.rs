@@ -35,6 +35,8 @@ pub struct Document {
     wanted: Modes,
     /// The last accepted answer.
     current: Option<Arc<Tape>>,
+    /// What the document was in another life, until an answer is accepted.
+    before: Option<Arc<Tape>>,
     memory: Memory,
     items: Items,
     noise: Survey,
@@ -86,8 +88,20 @@ impl Document {
             select: view.select,
             wanted: Modes::NONE.with(Mode::Patch),
             current: None,
+            before: None,
             noise: Survey::default(),
         }
+    }
+
+    /// The first answer is compared with this document, compact JSON, as it was made in another life.
+    /// What is no JSON is left out: then the first answer is told whole.
+    pub fn go_on_from(&mut self, document: Bytes) {
+        self.before = Tape::read(document).ok().map(Arc::new);
+    }
+
+    /// Takes back what [`Self::go_on_from`] said.
+    pub fn forget_before(&mut self) {
+        self.before = None;
     }
 
     /// From now on changes are encoded in the forms of these modes; until then in that of `patch`.
@@ -112,7 +126,8 @@ impl Document {
             });
         }
         let new = Arc::new(new);
-        let Some(old) = self.current.replace(Arc::clone(&new)) else {
+        let before = self.before.take();
+        let Some(old) = self.current.replace(Arc::clone(&new)).or(before) else {
             return Ok(Observation::Changed(Change::of_snapshot(new.into())));
         };
         Ok(match self.change(&old, &new, &copies) {
@@ -338,6 +353,45 @@ mod tests {
         let mut held = parse(&body(r#"{"id":9},{"id":1,"ts":5}"#)).unwrap();
         patch.apply(&mut held).unwrap();
         assert_eq!(held.encode(), body(r#"{"id":1}"#));
+    }
+
+    #[test]
+    fn the_first_answer_is_compared_with_the_document_of_another_life() {
+        let view = || View {
+            select: Pointer::parse("/a").unwrap(),
+            ignore: vec![Pattern::parse("/at").unwrap()],
+            ..View::default()
+        };
+        let held = r#"{"a":{"n":1},"text":"long enough for a patch to be the smaller one"}"#;
+        let answer = |n: u8, at: u8| {
+            let n = format!(r#"{{"a":{{"n":{n}}}"#);
+            let text = r#""text":"long enough for a patch to be the smaller one""#;
+            format!(r#"{{"a":{n},{text},"at":{at}}},"z":{at}}}"#)
+        };
+        let go_on = |body: String| {
+            let mut document = Document::new(view());
+            document.go_on_from(Bytes::from_static(held.as_bytes()));
+            document.observe(body.into()).unwrap()
+        };
+        assert!(matches!(go_on(answer(1, 7)), Observation::Unchanged));
+        let Observation::Changed(change) = go_on(answer(2, 7)) else {
+            panic!("another number is a change");
+        };
+        let patch = r#"[{"op":"replace","path":"/a/n","value":2}]"#;
+        assert_eq!(change.patch.unwrap(), patch);
+        // The text of the document, but as an answer it holds another one.
+        let Observation::Changed(change) = go_on(held.to_owned()) else {
+            panic!("the answer's own part is another document");
+        };
+        assert_eq!(change.snapshot.encode(), r#"{"n":1}"#);
+    }
+
+    #[test]
+    fn a_bad_answer_leaves_the_document_of_another_life_in_place() {
+        let mut document = Document::new(View::default());
+        document.go_on_from(Bytes::from_static(b"[1]"));
+        document.observe(Bytes::from_static(b"<html>")).unwrap_err();
+        assert_eq!(observe(&mut document, "[1]"), None);
     }
 
     #[test]

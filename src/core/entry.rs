@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::change::{Change, ItemEvent, Snapshot};
 use super::event::{ItemKind, Mode, Names, Timestamp};
 use super::id::EventId;
+use super::past::Kept;
 use super::sse::{Frame, Kind};
 
 /// What one block of an event stream costs besides its data, in bytes; it keeps empty changes from
@@ -47,20 +48,24 @@ pub(super) enum Form {
 impl Entry {
     /// The document of a change that came `at` that moment, and the rest of it.
     pub(super) fn split(change: Change, at: Option<Timestamp>) -> (Payload, Self) {
-        let mut cost = BLOCK_OVERHEAD;
-        let mut payload = |form: Form| {
-            cost += form.cost();
-            Payload::Data(form)
-        };
-        let mut entry = Self {
-            patch: change.patch.map(|data| payload(Form::Patch(data))),
-            merge: change.merge.map(|data| payload(Form::Merge(data))),
-            items: change.items.map(|events| payload(Form::Items(events))),
+        let document = Payload::Data(Form::Snapshot(change.snapshot));
+        let entry = Self::from(Kept {
+            patch: change.patch,
+            merge: change.merge,
+            items: change.items,
             at,
-            cost: 0,
-        };
-        entry.cost = cost;
-        (Payload::Data(Form::Snapshot(change.snapshot)), entry)
+        });
+        (document, entry)
+    }
+
+    /// As [`Entry::split`] took it.
+    pub(super) fn kept(&self) -> Kept {
+        Kept {
+            patch: self.patch.as_ref().and_then(Payload::text),
+            merge: self.merge.as_ref().and_then(Payload::text),
+            items: self.items.as_ref().and_then(Payload::items),
+            at: self.at,
+        }
     }
 
     /// The change as this mode wants it, if it has that form. In mode `snapshot` it never has: the
@@ -106,6 +111,23 @@ impl Entry {
     }
 }
 
+impl From<Kept> for Entry {
+    fn from(kept: Kept) -> Self {
+        let mut cost = BLOCK_OVERHEAD;
+        let mut payload = |form: Form| {
+            cost += form.cost();
+            Payload::Data(form)
+        };
+        Self {
+            patch: kept.patch.map(|data| payload(Form::Patch(data))),
+            merge: kept.merge.map(|data| payload(Form::Merge(data))),
+            items: kept.items.map(|events| payload(Form::Items(events))),
+            at: kept.at,
+            cost,
+        }
+    }
+}
+
 impl Payload {
     /// The frame, which is made now if it was not before.
     pub(super) fn frame(&mut self, names: &Names, id: EventId) -> Arc<Frame> {
@@ -125,6 +147,24 @@ impl Payload {
             Payload::Data(Form::Patch(data) | Form::Merge(data)) => Some(data.clone()),
             Payload::Data(Form::Items(_)) => None,
             Payload::Frame(frame) => frame.is_one().then(|| frame.data()),
+        }
+    }
+
+    /// The events, if it is that of items.
+    fn items(&self) -> Option<Vec<ItemEvent>> {
+        let event = |(kind, data)| {
+            let kind = match kind {
+                Kind::Added => ItemKind::Added,
+                Kind::Changed => ItemKind::Changed,
+                Kind::Removed => ItemKind::Removed,
+                _ => return None,
+            };
+            Some(ItemEvent { kind, data })
+        };
+        match self {
+            Payload::Data(Form::Items(events)) => Some(events.clone()),
+            Payload::Data(_) => None,
+            Payload::Frame(frame) => frame.events().map(event).collect(),
         }
     }
 
@@ -199,12 +239,13 @@ mod tests {
             kind: ItemKind::Added,
             data: data.into(),
         };
+        let items = vec![event("1"), event("22")];
         let (mut document, mut entry) = Entry::split(
             Change {
                 snapshot: Bytes::from("[1,2]").into(),
                 patch: Some("[]".into()),
                 merge: Some("{}".into()),
-                items: Some(vec![event("1"), event("22")]),
+                items: Some(items.clone()),
             },
             None,
         );
@@ -226,5 +267,10 @@ mod tests {
         }
         assert!(entry.form(Mode::Snapshot).is_none());
         assert_eq!(entry.cost(), cost);
+        let kept = entry.kept();
+        assert_eq!(kept.patch.as_deref(), Some(&b"[]"[..]));
+        assert_eq!(kept.merge.as_deref(), Some(&b"{}"[..]));
+        assert_eq!(kept.items, Some(items));
+        assert_eq!(Entry::from(kept).cost(), cost);
     }
 }

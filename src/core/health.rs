@@ -99,6 +99,18 @@ impl Health {
         }
     }
 
+    /// The same for a feed that was polled in another life, and last with success then: stale until
+    /// a poll says more.
+    pub fn continued(self, last_success: Option<Timestamp>) -> Self {
+        Self {
+            state: State::Stale,
+            last_success,
+            silent_from: Some(self.since),
+            reason: Some("no poll was answered since pollcast started".to_owned()),
+            ..self
+        }
+    }
+
     /// A poll brought a document, a 304 or the same bytes. True if the state changed.
     pub fn succeeded(&mut self, now: Timestamp) -> bool {
         if self.state != State::Live {

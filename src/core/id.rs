@@ -20,6 +20,11 @@ impl Epoch {
         Self(bits)
     }
 
+    /// The bits that it was made of, to be kept outside of this process.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Reads what was printed, and nothing else.
     fn parse(text: &str) -> Option<Self> {
         let epoch = Self(u64::from_str_radix(text, 16).ok()?);

@@ -12,10 +12,12 @@ use bytes::Bytes;
 
 use super::chain::Chain;
 use super::change::Change;
-use super::entry::{Entry, Payload};
+use super::entry::{Entry, Form, Payload};
 use super::event::{Mode, Names, Timestamp};
 use super::id::{Epoch, EventId};
 use super::latest::Latest;
+use super::lineage::Lineage;
+use super::past::Past;
 use super::sse::{Coding, Frame, gzip};
 
 /// How much a log may keep for resume.
@@ -27,10 +29,10 @@ pub struct Bounds {
     pub bytes: usize,
 }
 
-/// One life of one topic.
+/// The life of one topic.
 #[derive(Debug)]
 pub struct Log {
-    epoch: Epoch,
+    lineage: Lineage,
     names: Names,
     bounds: Bounds,
     /// Sequence of the newest event; 0 before the first.
@@ -52,7 +54,7 @@ impl Log {
     /// An empty log of a new life.
     pub fn new(epoch: Epoch, names: Names, bounds: Bounds) -> Self {
         Self {
-            epoch,
+            lineage: Lineage::new(epoch),
             names,
             bounds,
             newest: 0,
@@ -63,6 +65,34 @@ impl Log {
             pinned: Vec::new(),
             chains: [const { None }; Mode::ALL.len()],
         }
+    }
+
+    /// The log that goes on where another one was, as far back as the bounds allow.
+    pub fn resume(past: Past, names: Names, bounds: Bounds) -> Self {
+        let (lineage, newest, document, kept) = past.into_parts();
+        let entries: VecDeque<Entry> = kept.into_iter().map(Entry::from).collect();
+        let mut log = Self {
+            newest,
+            document: Some(Payload::Data(Form::Snapshot(document.into()))),
+            bytes: entries.iter().map(Entry::cost).sum(),
+            entries,
+            ..Self::new(lineage.current(), names, bounds)
+        };
+        log.lineage = lineage;
+        log.trim();
+        log
+    }
+
+    /// What another log needs to go on where this one is; none before the first event.
+    pub fn past(&self) -> Option<Past> {
+        let document = self.document.as_ref()?.text()?;
+        let kept = self.entries.iter().map(Entry::kept).collect();
+        Past::new(self.lineage.clone(), self.newest, document, kept)
+    }
+
+    /// From the next event on there is another epoch; those so far keep their ids.
+    pub fn go_on_in(&mut self, fresh: Epoch) {
+        self.lineage.go_on(self.newest, fresh);
     }
 
     /// Adds the next event; `at` is when the answer came that brought it, if that is known. Returns
@@ -87,6 +117,14 @@ impl Log {
         self.id(self.newest)
     }
 
+    /// The same log within other bounds.
+    #[must_use]
+    pub fn within(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self.trim();
+        self
+    }
+
     fn trim(&mut self) {
         // What comes on top: frames that readers pin, and what was compressed for somebody.
         let chained: usize = self.chains.iter().flatten().map(Chain::size).sum();
@@ -104,6 +142,7 @@ impl Log {
                 }
             }
         }
+        self.lineage.trim(self.oldest());
     }
 
     fn zipped_bytes(&self) -> usize {
@@ -207,9 +246,9 @@ impl Log {
         usize::try_from(sequence.checked_sub(self.oldest())?).ok()
     }
 
-    /// The life that ids count in.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
+    /// The epochs that ids count in.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// The names of this topic's events.
@@ -269,11 +308,9 @@ impl Log {
         self.newest + 1 - self.entries.len() as u64
     }
 
-    fn id(&self, sequence: u64) -> EventId {
-        EventId {
-            epoch: self.epoch,
-            sequence,
-        }
+    /// The id of the event with this sequence.
+    pub fn id(&self, sequence: u64) -> EventId {
+        self.lineage.id(sequence)
     }
 }
 

@@ -6,10 +6,10 @@
 //! nobody demands any more give way to others.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::common::Common;
 use super::demand::Demand;
 use super::key::Key;
 use super::topic::Topic;
@@ -31,96 +31,144 @@ pub enum Unserved {
 /// The topics on demand, by feed and key.
 #[derive(Debug)]
 pub(super) struct Directory {
-    feeds: Vec<HashMap<Arc<Key>, Arc<Topic>>>,
+    /// By the address of what a feed's topics have in common, which these keep from changing.
+    feeds: HashMap<usize, Shelf>,
     all: usize,
     most: usize,
     draining: bool,
 }
 
+/// The topics of one feed.
+#[derive(Debug)]
+struct Shelf {
+    /// How many there may be.
+    most: usize,
+    topics: HashMap<Arc<Key>, Arc<Topic>>,
+    _common: Arc<Common>,
+}
+
 impl Directory {
-    /// No topic of any of so many feeds, and at most so many in all.
-    pub(super) fn new(feeds: usize, most: usize) -> Self {
+    /// No topic of any feed, and at most so many in all.
+    pub(super) fn new(most: usize) -> Self {
         Self {
-            feeds: (0..feeds).map(|_| HashMap::new()).collect(),
+            feeds: HashMap::new(),
             all: 0,
             most,
             draining: false,
         }
     }
 
+    /// From now on there are at most so many in all; those beyond stay until they are dropped.
+    pub(super) fn follow(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    /// Makes place for the topics of this feed.
+    pub(super) fn open(&mut self, common: &Arc<Common>) {
+        let parameters = common.feed().parameters.as_ref();
+        let shelf = Shelf {
+            most: parameters.map_or(0, |parameters| parameters.topics),
+            topics: HashMap::new(),
+            _common: Arc::clone(common),
+        };
+        self.feeds.insert(address(common), shelf);
+    }
+
+    /// Takes all topics of this feed away; there will be no other.
+    pub(super) fn close(&mut self, common: &Arc<Common>) -> Vec<Arc<Topic>> {
+        let shelf = self.feeds.remove(&address(common));
+        let topics: Vec<_> = shelf.map_or_else(Vec::new, |it| it.topics.into_values().collect());
+        self.all -= topics.len();
+        topics
+    }
+
+    /// Puts a topic under its key, where there is none yet.
+    pub(super) fn place(&mut self, topic: Arc<Topic>) {
+        let shelf = self.feeds.get_mut(&address(topic.common()));
+        if let (Some(shelf), Some(key)) = (shelf, topic.identity().key()) {
+            let key = Arc::clone(key);
+            self.all += usize::from(shelf.topics.insert(key, topic).is_none());
+        }
+    }
+
     /// The topic that this feed has under this key.
-    pub(super) fn find(&self, feed: usize, key: &Key) -> Option<&Arc<Topic>> {
-        self.feeds[feed].get(key)
+    pub(super) fn find(&self, common: &Arc<Common>, key: &Key) -> Option<&Arc<Topic>> {
+        self.feeds.get(&address(common))?.topics.get(key)
+    }
+
+    /// The topic that the feed of this one has under its key.
+    pub(super) fn find_like(&self, topic: &Topic) -> Option<&Arc<Topic>> {
+        self.find(topic.common(), topic.identity().key()?)
     }
 
     /// The topic that this feed has under this key, demanded; if there is none, it is made, and
-    /// returned once more to be announced. `most` is how many the feed may have.
+    /// returned once more to be announced.
     ///
     /// # Errors
     /// [`Unserved`] if there is none and none may be made.
     pub(super) fn demand(
         &mut self,
-        feed: usize,
-        most: usize,
+        common: &Arc<Common>,
         key: Key,
         mode: Mode,
         make: impl FnOnce(Arc<Key>) -> Arc<Topic>,
     ) -> Result<(Demand, Option<Arc<Topic>>), Unserved> {
-        let topics = &mut self.feeds[feed];
-        if let Some(topic) = topics.get(&key) {
+        let feed = address(common);
+        let shelf = self.feeds.get(&feed).ok_or(Unserved::Draining)?;
+        if let Some(topic) = shelf.topics.get(&key) {
             return Ok((topic.demand(mode), None));
         }
         if self.draining {
             return Err(Unserved::Draining);
         }
-        let is_full = if topics.len() >= most {
-            !self.make_room(feed..feed + 1)
+        let is_full = if shelf.topics.len() >= shelf.most {
+            !self.make_room(Some(feed))
         } else {
-            self.all >= self.most && !self.make_room(0..self.feeds.len())
+            self.all >= self.most && !self.make_room(None)
         };
         if is_full {
             return Err(Unserved::Full);
         }
-        let key = Arc::new(key);
-        let topic = make(Arc::clone(&key));
-        self.feeds[feed].insert(key, Arc::clone(&topic));
-        self.all += 1;
+        let topic = make(Arc::new(key));
+        self.place(Arc::clone(&topic));
         Ok((topic.demand(mode), Some(topic)))
     }
 
-    /// Drops the topic of these feeds that has lasted longest for nobody. False if there is none.
-    fn make_room(&mut self, feeds: Range<usize>) -> bool {
-        let topics = feeds.flat_map(|feed| self.feeds[feed].values().map(move |it| (feed, it)));
-        let idle = topics.filter(|(_, topic)| !topic.is_demanded());
-        let Some((feed, topic)) = idle.min_by_key(|(_, topic)| topic.quiet_since()) else {
+    /// Drops the topic that has lasted longest for nobody, of this feed or of all. False if there is
+    /// none.
+    fn make_room(&mut self, feed: Option<usize>) -> bool {
+        let shelves = self.feeds.iter();
+        let shelves = shelves.filter(|(at, _)| feed.is_none_or(|feed| **at == feed));
+        let topics = shelves.flat_map(|(_, shelf)| shelf.topics.values());
+        let idle = topics.filter(|topic| !topic.is_demanded());
+        let Some(topic) = idle.min_by_key(|topic| topic.quiet_since()) else {
             return false;
         };
         let topic = Arc::clone(topic);
-        self.retire(feed, &topic);
+        self.retire(&topic);
         // Whoever keeps it polled has to look.
         topic.announce(|_| ());
         true
     }
 
     /// Whether this topic was dropped.
-    pub(super) fn has_dropped(&self, feed: usize, topic: &Arc<Topic>) -> bool {
-        let key = topic.identity().key();
-        let held = key.and_then(|key| self.feeds[feed].get(key));
+    pub(super) fn has_dropped(&self, topic: &Arc<Topic>) -> bool {
+        let held = self.find_like(topic);
         !held.is_some_and(|held| Arc::ptr_eq(held, topic))
     }
 
     /// Drops this topic, unless somebody demands it. True if it is gone.
-    pub(super) fn retire(&mut self, feed: usize, topic: &Arc<Topic>) -> bool {
-        let Some(key) = topic.identity().key() else {
-            return false;
-        };
+    pub(super) fn retire(&mut self, topic: &Arc<Topic>) -> bool {
         // Another topic may have taken its place since it was dropped.
-        let topics = &mut self.feeds[feed];
-        if topics.get(key).is_some_and(|held| Arc::ptr_eq(held, topic)) {
-            if topic.is_demanded() {
-                return false;
-            }
-            topics.remove(key);
+        if self.has_dropped(topic) {
+            return topic.identity().is_on_demand();
+        }
+        if topic.is_demanded() {
+            return false;
+        }
+        let shelf = self.feeds.get_mut(&address(topic.common()));
+        if let (Some(shelf), Some(key)) = (shelf, topic.identity().key()) {
+            shelf.topics.remove(key);
             self.all -= 1;
         }
         true
@@ -132,14 +180,20 @@ impl Directory {
     }
 
     /// Those of one feed, in no order.
-    pub(super) fn of(&self, feed: usize) -> impl Iterator<Item = &Arc<Topic>> {
-        self.feeds[feed].values()
+    pub(super) fn of(&self, common: &Arc<Common>) -> impl Iterator<Item = &Arc<Topic>> {
+        let shelf = self.feeds.get(&address(common)).into_iter();
+        shelf.flat_map(|shelf| shelf.topics.values())
     }
 
     /// Those of all feeds, in no order.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Topic>> {
-        self.feeds.iter().flat_map(HashMap::values)
+        let shelves = self.feeds.values();
+        shelves.flat_map(|shelf| shelf.topics.values())
     }
+}
+
+fn address(common: &Arc<Common>) -> usize {
+    Arc::as_ptr(common) as usize
 }
 
 /// How long this topic is kept for nobody.
@@ -201,7 +255,7 @@ mod tests {
         let again = demand(&hub, "/a/1").unwrap();
         assert!(Arc::ptr_eq(again.topic(), held[0].topic()));
         assert!(demand(&hub, "/c").is_ok());
-        hub.drain();
+        hub.drain(Duration::ZERO);
         assert!(
             demand(&hub, "/b/1").is_ok(),
             "it says itself that it leaves"
@@ -243,9 +297,9 @@ mod tests {
                     let held = hub.demand(&place, &particulars, Mode::Patch).unwrap();
                     let found = hub.topic(&place, &particulars).unwrap();
                     assert!(Arc::ptr_eq(&found, held.topic()));
-                    assert!(!hub.lock().retire(0, held.topic()), "somebody holds it");
+                    assert!(!hub.lock().retire(held.topic()), "somebody holds it");
                     drop(held);
-                    hub.lock().retire(0, &found);
+                    hub.lock().retire(&found);
                 }
             })
         });
@@ -253,6 +307,6 @@ mod tests {
             visit.await.unwrap();
         }
         let directory = hub.lock();
-        assert_eq!((directory.all, directory.feeds[0].len()), (0, 0));
+        assert_eq!((directory.all, directory.all().count()), (0, 0));
     }
 }

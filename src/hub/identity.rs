@@ -42,6 +42,17 @@ impl Identity {
         }
     }
 
+    /// The same topic, of a feed that is asked or told in another way.
+    pub(super) fn again(&self, feed: &Feed) -> Self {
+        Self {
+            key: self.key.clone(),
+            name: self.name.clone(),
+            target: self.target.again(feed),
+            epoch: self.epoch,
+            made: self.made,
+        }
+    }
+
     /// What clients ask for to get it: the path, and the forwarded query if there is one. Topics
     /// that differ in what must not be shown have the same.
     pub fn name(&self) -> &str {

@@ -11,7 +11,9 @@
 //! |---|---|
 //! | `topic` | one live document: its log, what polls say, who waits for it |
 //! | `key`, `identity`, `target` | what tells the topics of a feed apart, and what is sent upstream for each |
+//! | `table` | the feeds of one configuration |
 //! | `directory` | which topics there are on demand |
+//! | `renewal` | from one configuration to the next |
 //! | `common` | what the topics of a feed share |
 //! | `demand`, `followers`, `subscription` | who listens, who is woken, who reads where |
 //! | `report`, `metrics` | what is told of it |
@@ -24,15 +26,18 @@ mod followers;
 mod identity;
 mod key;
 mod metrics;
+mod renewal;
 mod report;
 mod spared;
 mod subscription;
+mod table;
 mod target;
 mod topic;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use matchit::Router;
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
@@ -45,10 +50,13 @@ pub use identity::Identity;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{Blocked, FeedMetrics, Metrics};
+pub use renewal::Renewal;
 pub use report::{Glance, Lessons, Newest, Recent, Report};
 pub use subscription::{Due, Subscription, Then};
+use table::Slot;
+pub use table::{Fate, Place, Table};
 pub use target::Target;
-pub use topic::{Topic, Warmth};
+pub use topic::{Departure, Leaving, Topic, Warmth};
 
 use crate::clock::Clock;
 use crate::config::{Config, Feed};
@@ -58,92 +66,56 @@ use crate::core::id::{Epoch, TopicId};
 /// Every topic of this process.
 #[derive(Debug)]
 pub struct Hub {
-    /// The feeds, in the configuration's order, each with its topic if that stands for ever.
-    feeds: Vec<(Arc<Common>, Option<Arc<Topic>>)>,
-    /// The feeds' numbers by path.
-    router: Router<usize>,
+    /// The feeds of the configuration in force.
+    table: ArcSwap<Table>,
     /// A std mutex: held for a look-up and the making of a topic, never across an await.
     directory: Mutex<Directory>,
-    /// Topics that are to be polled from now on; there are never more than the directory allows.
+    /// Topics that are to be polled from now on.
     announced: UnboundedSender<Arc<Topic>>,
+    metrics: Metrics,
     secret: Secret,
     clock: Clock,
 }
 
-/// The feed that a request's path is for.
-#[derive(Clone, Debug)]
-pub struct Place {
-    number: usize,
-    common: Arc<Common>,
-    /// What the path captures, as it stands there, in the order of the feed's captures.
-    pub captures: Vec<String>,
-}
-
-impl Place {
-    /// Which feed it is.
-    pub fn feed(&self) -> &Arc<Feed> {
-        self.common.feed()
-    }
-}
-
 impl Hub {
     /// The hub of these feeds, with the topics that stand for ever, and the others as they are
-    /// demanded.
+    /// demanded; each is announced, to be polled.
     pub fn new(
         config: &Config,
         metrics: &Metrics,
         clock: Clock,
     ) -> (Arc<Self>, UnboundedReceiver<Arc<Topic>>) {
-        let mut router = Router::new();
-        let mut feeds = Vec::new();
-        for (number, feed) in config.feeds.iter().enumerate() {
-            // The configuration has refused paths of which one is for the requests of another.
-            let _ = router.insert(feed.path.clone(), number);
-            let common = Common::new(Arc::clone(feed), metrics);
-            let standing = match feed.parameters {
-                None => {
-                    let identity = Identity::only(feed, fresh(), clock.now());
-                    Some(Topic::new(Arc::clone(&common), identity))
-                }
-                Some(_) => None,
-            };
-            feeds.push((common, standing));
-        }
         let (announced, announcements) = unbounded_channel();
-        let most = config.server.limits.topics;
         let hub = Self {
-            directory: Mutex::new(Directory::new(feeds.len(), most)),
-            feeds,
-            router,
+            table: ArcSwap::from_pointee(Table::new(Vec::new())),
+            directory: Mutex::new(Directory::new(config.server.limits.topics)),
             announced,
+            metrics: metrics.clone(),
             secret: Secret::new(rand::random()),
             clock,
         };
+        let first = hub.prepare(config, |_| Fate::BeginsAnew);
+        hub.switch(&first);
         (Arc::new(hub), announcements)
     }
 
-    /// The feed whose path this is; literal segments go before captures.
+    /// The feeds of the configuration in force.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// The feed whose path this is, as things stand.
     pub fn at(&self, path: &str) -> Option<Place> {
-        let found = self.router.at(path).ok()?;
-        let (common, _) = &self.feeds[*found.value];
-        Some(Place {
-            number: *found.value,
-            common: Arc::clone(common),
-            captures: found
-                .params
-                .iter()
-                .map(|(_, value)| value.to_owned())
-                .collect(),
-        })
+        self.table.load().at(path)
     }
 
     /// The topic for these particulars, if there is one.
     pub fn topic(&self, place: &Place, particulars: &Particulars) -> Option<Arc<Topic>> {
-        if let (_, Some(topic)) = &self.feeds[place.number] {
+        if let Some(topic) = &place.slot.standing {
             return Some(Arc::clone(topic));
         }
         let key = self.key(place.feed(), particulars);
-        self.lock().find(place.number, &key).cloned()
+        self.lock().find(&place.slot.common, &key).cloned()
     }
 
     /// Declares interest in the topic for these particulars, which gets it polled and its changes
@@ -157,35 +129,37 @@ impl Hub {
         particulars: &Particulars,
         mode: Mode,
     ) -> Result<Demand, Unserved> {
-        let (common, standing) = &self.feeds[place.number];
+        let Slot { common, standing } = &*place.slot;
         if let Some(topic) = standing {
             return Ok(topic.demand(mode));
         }
         let feed = common.feed();
         let key = self.key(feed, particulars);
-        let most = feed
-            .parameters
-            .as_ref()
-            .map_or(0, |parameters| parameters.topics);
         let make = |key| {
             let identity = Identity::new(feed, Some(key), particulars, fresh(), self.clock.now());
             Topic::new(Arc::clone(common), identity)
         };
-        let (demand, new) = self.lock().demand(place.number, most, key, mode, make)?;
+        let (demand, new) = self.lock().demand(common, key, mode, make)?;
         if let Some(topic) = new {
-            // Nobody receives once the runtime ends.
-            let _ = self.announced.send(topic);
+            self.announce(topic);
         }
         Ok(demand)
     }
 
-    /// Waits until nobody has listened to this topic for as long as it is kept for nobody, and
-    /// drops it, or until it gave way to another. A topic that stands for ever is never dropped.
+    /// Waits until this topic is over: its feed is gone or another one; or, for one on demand,
+    /// nobody has listened for as long as it is kept for nobody, so that it is dropped here, or it
+    /// gave way to another.
     pub async fn abandoned(&self, topic: &Arc<Topic>) {
-        let is_of = |(common, _): &(Arc<Common>, _)| Arc::ptr_eq(common, topic.common());
-        let Some(number) = self.feeds.iter().position(is_of) else {
-            return std::future::pending().await;
-        };
+        if !topic.identity().is_on_demand() {
+            return topic.left_behind().await;
+        }
+        tokio::select! {
+            () = topic.left_behind() => {}
+            () = self.unwanted(topic) => {}
+        }
+    }
+
+    async fn unwanted(&self, topic: &Arc<Topic>) {
         let mut audience = topic.audience();
         loop {
             // The topic holds the sender.
@@ -195,8 +169,8 @@ impl Hub {
             let came = timeout(patience(topic), audience.changed()).await;
             let mut directory = self.lock();
             let is_over = match came {
-                Ok(_) => directory.has_dropped(number, topic),
-                Err(_) => directory.retire(number, topic),
+                Ok(_) => directory.has_dropped(topic),
+                Err(_) => directory.retire(topic),
             };
             if is_over {
                 return;
@@ -204,50 +178,59 @@ impl Hub {
         }
     }
 
-    /// The topics that stand for ever.
-    pub fn standing(&self) -> impl Iterator<Item = &Arc<Topic>> {
-        self.feeds.iter().filter_map(|(_, topic)| topic.as_ref())
-    }
-
     /// Every feed, in the configuration's order, with its topics in no order.
-    pub fn feeds(&self) -> impl Iterator<Item = (&Arc<Feed>, Vec<Arc<Topic>>)> {
-        self.counted()
-            .map(|(common, topics)| (common.feed(), topics))
+    pub fn feeds(&self) -> Vec<(Arc<Feed>, Vec<Arc<Topic>>)> {
+        let counted = self.counted().into_iter();
+        counted
+            .map(|(common, topics)| (Arc::clone(common.feed()), topics))
+            .collect()
     }
 
     /// The same, each with what is counted for it.
-    pub fn counted(&self) -> impl Iterator<Item = (&Arc<Common>, Vec<Arc<Topic>>)> {
-        self.feeds
-            .iter()
-            .enumerate()
-            .map(|(number, (common, standing))| {
-                let mut topics: Vec<_> = standing.iter().cloned().collect();
-                topics.extend(self.lock().of(number).cloned());
-                (common, topics)
-            })
+    pub fn counted(&self) -> Vec<(Arc<Common>, Vec<Arc<Topic>>)> {
+        let table = self.table();
+        let counted = table.slots.iter();
+        counted
+            .map(|slot| (Arc::clone(&slot.common), self.topics_of(slot)))
+            .collect()
     }
 
     /// The topic with this id.
     pub fn find(&self, id: TopicId) -> Option<Arc<Topic>> {
         let is_it = |topic: &&Arc<Topic>| topic.identity().id() == id;
-        let standing = self.standing().find(is_it).cloned();
+        let table = self.table();
+        let mut standing = table.slots.iter().filter_map(|it| it.standing.as_ref());
+        let standing = standing.find(is_it).cloned();
         standing.or_else(|| self.lock().all().find(is_it).cloned())
     }
 
     /// The topics that there are of this feed, in no order.
     pub fn topics(&self, place: &Place) -> Vec<Arc<Topic>> {
-        match &self.feeds[place.number] {
-            (_, Some(topic)) => vec![Arc::clone(topic)],
-            _ => self.lock().of(place.number).cloned().collect(),
+        self.topics_of(&place.slot)
+    }
+
+    fn topics_of(&self, slot: &Slot) -> Vec<Arc<Topic>> {
+        match &slot.standing {
+            Some(topic) => vec![Arc::clone(topic)],
+            None => self.lock().of(&slot.common).cloned().collect(),
         }
     }
 
-    /// Tells every subscriber to go: the process is about to leave.
-    pub fn drain(&self) {
-        self.standing().for_each(|topic| topic.drain());
+    /// Tells every subscriber to go, one after the other, all of them within this time at most: the
+    /// process is about to leave.
+    pub fn drain(&self, longest: Duration) {
+        let table = self.table();
         let mut directory = self.lock();
         directory.drain();
-        directory.all().for_each(|topic| topic.drain());
+        let standing = table.slots.iter().filter_map(|it| it.standing.as_ref());
+        let topics: Vec<_> = standing.chain(directory.all()).cloned().collect();
+        drop(directory);
+        renewal::send_away(&topics, Departure::Process, longest);
+    }
+
+    fn announce(&self, topic: Arc<Topic>) {
+        // Nobody receives once the runtime ends.
+        let _ = self.announced.send(topic);
     }
 
     fn key(&self, feed: &Feed, particulars: &Particulars) -> Key {

@@ -86,7 +86,7 @@ pub struct Newest {
     pub reason: Option<String>,
     /// The refusal that newcomers are answered with, if the upstream refuses the feed.
     pub denied: Option<Denial>,
-    /// Whether the process is about to leave.
+    /// Whether whoever listens is sent away.
     pub draining: bool,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::demand::Demand;
-use super::topic::Topic;
+use super::topic::{Leaving, Topic};
 use crate::core::cursor::{Cursor, Losses, Opening};
 use crate::core::event::Timestamp;
 use crate::core::sse::Frame;
@@ -41,8 +41,9 @@ pub enum Then {
     More,
     /// The feed is over: end the response.
     End,
-    /// The process is about to leave: tell the client when to come back, then end the response.
-    Leave,
+    /// Subscribers are sent away: when its moment has come, tell the client when to come back, unless
+    /// there is nothing to come back to, then end the response.
+    Leave(Leaving),
 }
 
 impl Subscription {

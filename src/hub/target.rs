@@ -59,6 +59,24 @@ impl Target {
             body,
         }
     }
+
+    /// The same request, with the headers that the feed sends now; what a client sent stays.
+    pub(super) fn again(&self, feed: &Feed) -> Self {
+        let mut headers = feed.request.headers.clone();
+        let parameters = feed.parameters.as_ref();
+        let of_clients = parameters.map_or(&[][..], |it| &it.credentials);
+        let of_body = (feed.takes_body() && self.body.is_some()).then_some(&header::CONTENT_TYPE);
+        for name in of_clients.iter().chain(of_body) {
+            headers.remove(name);
+            for value in self.headers.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        Self {
+            headers,
+            ..self.clone()
+        }
+    }
 }
 
 /// What a client asks for to get the topic with these particulars: the feed's path with its

@@ -38,18 +38,24 @@ pub(super) fn start_polling(
     let metrics = polls.clone();
     let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
     let make = move |topic: &Arc<Topic>| {
-        let feed = topic.feed();
-        let metrics = metrics.feed(&feed.path);
-        let (client, gate) = clients[&feed.upstream.name].clone();
-        let (topic, backplane) = (topic.clone(), backplane.clone());
-        Poller::new(topic, client, gate, &workers, backplane, clock, metrics)
+        let (client, gate) = clients.get(&topic.feed().upstream.name)?.clone();
+        let (topic, metrics) = (topic.clone(), metrics.clone());
+        let (workers, backplane) = (workers.clone(), backplane.clone());
+        Some(move || {
+            let metrics = metrics.feed(&topic.feed().path);
+            let (client, gate) = (client.clone(), Arc::clone(&gate));
+            let backplane = Arc::clone(&backplane);
+            Poller::new(
+                topic.clone(),
+                client,
+                gate,
+                &workers,
+                backplane,
+                clock,
+                metrics,
+            )
+        })
     };
-    for topic in hub.standing() {
-        let (make, watched) = (make.clone(), topic.clone());
-        let make = move || make(&watched);
-        tokio::spawn(upstream::supervise(topic.clone(), clock, make));
-    }
-    let demanded = upstream::supervise_demanded(hub.clone(), announced, clock, make);
-    tokio::spawn(demanded);
+    tokio::spawn(upstream::supervise_all(hub.clone(), announced, clock, make));
     Ok(hub)
 }

@@ -343,7 +343,7 @@ impl Server {
         info!(open = admission.open(), drain = ?config.server.drain, "leaving");
         // Listeners stay open, so that newcomers are told when to come back.
         draining.send_replace(true);
-        hub.drain();
+        hub.drain(config.server.drain / 2);
         if leave::finished(&admission, &unfinished, deadline, &mut leave).await {
             leave::flush(tracer, deadline, &mut leave).await;
         }

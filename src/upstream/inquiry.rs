@@ -24,7 +24,7 @@ use super::transform::Workers;
 use crate::clock::Clock;
 use crate::config::Feed;
 use crate::core::change::Change;
-use crate::core::document::{Document, Observation, Rejected};
+use crate::core::document::{self, Document, Observation, Rejected};
 use crate::core::event::{Modes, Timestamp};
 use crate::core::health::Denial;
 use crate::core::schedule::{Ending, Hints};
@@ -125,9 +125,11 @@ impl Answered {
 }
 
 impl Inquiry {
-    /// Nothing was asked yet. To be called within a runtime.
+    /// Nothing was asked yet; answers are compared with `document`, or else with what the topic holds,
+    /// if there is something. To be called within a runtime.
     pub(super) fn new(
         topic: &Topic,
+        document: Option<Document>,
         client: Client,
         gate: Arc<Gate>,
         workers: &Workers,
@@ -135,18 +137,38 @@ impl Inquiry {
         clock: Clock,
     ) -> Self {
         let feed = topic.feed();
+        let held = topic.held();
+        let document_bytes = held.as_ref().map_or(0, Bytes::len);
+        let document = document.unwrap_or_else(|| {
+            let mut document = Document::new(feed.document.view.clone());
+            if let Some(held) = held {
+                document.go_on_from(held);
+            }
+            document
+        });
         Self {
             client,
             ask: Ask::of(feed, topic.identity().target()),
             gate,
             clock,
             reading: Reading::new(feed, workers),
-            document: Document::new(feed.document.view.clone()),
+            document,
             exporter,
-            document_bytes: 0,
+            document_bytes,
             noisy_places: 0,
             validators: Validators::default(),
         }
+    }
+
+    /// The first answer is compared with nothing.
+    pub(super) fn forget(&mut self) {
+        self.document.forget_before();
+    }
+
+    /// What answers are compared with; to be taken from an inquiry that is over.
+    pub(super) fn take_document(&mut self) -> Document {
+        let none = Document::new(document::View::default());
+        std::mem::replace(&mut self.document, none)
     }
 
     /// Asks the upstream, conditionally if it is to be believed that nothing changed.

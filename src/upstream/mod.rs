@@ -31,5 +31,5 @@ pub use gates::Gates;
 pub use metrics::{Metrics, PollMetrics};
 pub use poll::Client;
 pub use poller::Poller;
-pub use supervise::{supervise, supervise_demanded};
+pub use supervise::{supervise, supervise_all};
 pub use transform::Workers;

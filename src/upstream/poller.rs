@@ -57,6 +57,7 @@ impl Poller {
             schedule: Schedule::new(feed.poll.plan(), &topic.identity().offset_key()),
             inquiry: Inquiry::new(
                 &topic,
+                topic.document(),
                 client,
                 Arc::clone(&gate),
                 workers,
@@ -74,6 +75,12 @@ impl Poller {
             clock,
             metrics,
         }
+    }
+
+    /// The same, but the first answer is compared with nothing.
+    pub(super) fn afresh(mut self) -> Self {
+        self.inquiry.forget();
+        self
     }
 
     /// Polls until the task is dropped. A feed that is kept polled starts at its own offset; one
@@ -253,6 +260,15 @@ impl Poller {
 
     fn feed(&self) -> &Arc<Feed> {
         self.topic.feed()
+    }
+}
+
+impl Drop for Poller {
+    /// Leaves the document to whoever polls next, unless it may be what made this one fail.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.topic.leave(self.inquiry.take_document());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps pollers running.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,34 @@ use crate::hub::{Hub, Topic};
 /// At least this long between a poller's crash and the next attempt.
 const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps a poller running. A panic in one is a mistake of ours; it must not leave a feed behind
-/// that looks live and is dead. `make` starts afresh: the next document is told as a snapshot.
-pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Poller) {
-    while let Err(crash) = AbortOnDropHandle::new(tokio::spawn(make().run())).await {
-        if !crash.is_panic() {
+/// Keeps a poller running until `over` is ready, and is done once there is none. A panic in one is a
+/// mistake of ours; it must not leave a feed behind that looks live and is dead. `make` goes
+/// on from the last good document, unless that is what the poller crashed over twice: then the next
+/// document is told as a snapshot.
+pub async fn supervise(
+    topic: Arc<Topic>,
+    clock: Clock,
+    make: impl Fn() -> Poller,
+    over: impl Future<Output = ()>,
+) {
+    let mut over = pin!(over);
+    let mut crashed_after = None;
+    let mut next = make();
+    loop {
+        let mut poller = AbortOnDropHandle::new(tokio::spawn(next.run()));
+        let end = tokio::select! {
+            end = &mut poller => end,
+            () = &mut over => {
+                poller.abort();
+                let _ = poller.await;
+                return;
+            }
+        };
+        if !end.is_err_and(|crash| crash.is_panic()) {
             return;
         }
+        let success = topic.health().last_success();
+        let is_again = crashed_after.replace(success) == Some(success);
         error!(
             feed = topic.feed().path,
             "poller crashed; starting it again"
@@ -34,24 +56,36 @@ pub async fn supervise(topic: Arc<Topic>, clock: Clock, make: impl Fn() -> Polle
             clock.now(),
         );
         topic.warmed();
-        sleep(topic.feed().poll.interval.max(CRASH_PAUSE)).await;
+        tokio::select! {
+            () = sleep(topic.feed().poll.interval.max(CRASH_PAUSE)) => {}
+            () = &mut over => return,
+        }
+        next = match is_again {
+            true => make().afresh(),
+            false => make(),
+        };
     }
 }
 
-/// Keeps a poller running for each announced topic, for as long as somebody wants it.
-pub async fn supervise_demanded(
+/// Keeps a poller running for each announced topic, for as long as there is that topic. `make` gives
+/// what makes its pollers, or nothing for a topic that is over already.
+pub async fn supervise_all<M>(
     hub: Arc<Hub>,
     mut announced: UnboundedReceiver<Arc<Topic>>,
     clock: Clock,
-    make: impl Fn(&Arc<Topic>) -> Poller + Clone + Send + Sync + 'static,
-) {
+    make: impl Fn(&Arc<Topic>) -> Option<M>,
+) where
+    M: Fn() -> Poller + Send + Sync + 'static,
+{
     while let Some(topic) = announced.recv().await {
-        let (hub, make) = (Arc::clone(&hub), make.clone());
+        let (hub, make) = (Arc::clone(&hub), make(&topic));
         tokio::spawn(async move {
-            tokio::select! {
-                () = supervise(Arc::clone(&topic), clock, || make(&topic)) => {}
-                () = hub.abandoned(&topic) => {}
+            topic.take_over().await;
+            if let Some(make) = make {
+                let over = hub.abandoned(&topic);
+                supervise(Arc::clone(&topic), clock, make, over).await;
             }
+            topic.rest();
         });
     }
 }
@@ -143,7 +177,8 @@ mod tests {
                 metrics,
             )
         };
-        tokio::spawn(supervise(Arc::clone(&topic), clock, make));
+        let never = std::future::pending();
+        tokio::spawn(supervise(Arc::clone(&topic), clock, make, never));
         topic
     }
 

@@ -18,7 +18,7 @@ const QUICK: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Frame {
     kind: Kind,
-    /// How many events of each kind there are.
+    /// The events that there are, in order: so many of one kind, then so many of another.
     tally: Vec<(Kind, u64)>,
     text: Piece,
     /// Whether it was counted as made, uncompressed.
@@ -77,7 +77,7 @@ impl Frame {
             }
             parts.extend([b"data: ", *data, b"\n\n"]);
             size += data.len();
-            match tally.iter_mut().find(|(other, _)| other == kind) {
+            match tally.last_mut().filter(|(other, _)| other == kind) {
                 Some((_, count)) => *count += 1,
                 None => tally.push((*kind, 1)),
             }
@@ -126,7 +126,7 @@ impl Frame {
         (frame, begins)
     }
 
-    /// How many events of each kind it carries.
+    /// How many events of a kind it carries, in order; a kind may come again.
     pub fn tally(&self) -> &[(Kind, u64)] {
         &self.tally
     }
@@ -151,6 +151,18 @@ impl Frame {
         let text = self.text.bytes(Framing::Bare);
         let end = text.len() - "\n\n".len();
         text.slice(end - self.data..end)
+    }
+
+    /// The kind and the data of each event, in order; nothing where there is only an id.
+    pub fn events(&self) -> impl Iterator<Item = (Kind, Bytes)> {
+        let text = self.text.bytes(Framing::Bare);
+        let kinds = self.tally.iter();
+        let kinds = kinds.flat_map(|(kind, count)| (0..*count).map(|_| *kind));
+        let data: Vec<Bytes> = text
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| Some(text.slice_ref(line.strip_prefix(b"data: ")?)))
+            .collect();
+        kinds.zip(data)
     }
 
     /// What it adds to the checksum of a compressed response.
@@ -307,7 +319,10 @@ mod tests {
             "event: added\ndata: 1\n\nevent: removed\ndata: 22\n\n\
              id: 0000000000000001-7\nevent: added\ndata: 3\n\n"
         );
-        assert_eq!(frame.tally(), [(Kind::Added, 2), (Kind::Removed, 1)]);
+        assert_eq!(
+            frame.tally(),
+            [(Kind::Added, 1), (Kind::Removed, 1), (Kind::Added, 1)]
+        );
         assert_eq!(frame.data_len(), 4);
     }
 

@@ -19,7 +19,7 @@ use crate::core::sse::{Coding, Frame, Wire};
 use crate::gateway::access::{Sent, Stay};
 use crate::gateway::metrics::Connection;
 use crate::gateway::seats::Seat;
-use crate::hub::{Blocked, Subscription, Then};
+use crate::hub::{Blocked, Leaving, Subscription, Then};
 
 /// A slow client gets one second more for each of these.
 const BYTES_PER_SECOND: usize = 16 * 1024;
@@ -64,6 +64,8 @@ pub struct Client {
     is_live: bool,
     /// When it has been open for long enough.
     expires: Option<Tick>,
+    /// When it goes, if it was told to.
+    leaves: Option<Tick>,
     /// Probes left, if its end of the connection is closed.
     probes: Option<u8>,
     chatter: usize,
@@ -130,6 +132,7 @@ impl Client {
             is_behind: false,
             is_live: false,
             expires: lifetime.map(|lifetime| now.saturating_add(lifetime)),
+            leaves: None,
             probes: None,
             chatter: 0,
             last_write: now,
@@ -182,7 +185,9 @@ impl Client {
             return until;
         }
         let mut next = self.last_write.saturating_add(self.silence());
-        next = self.expires.map_or(next, |expires| next.min(expires));
+        for moment in [self.expires, self.leaves].into_iter().flatten() {
+            next = next.min(moment);
+        }
         if self.transport.must_be_asked() {
             next = next.min(self.last_asked.saturating_add(ticks(ASKING)));
         }
@@ -294,7 +299,10 @@ impl Client {
         self.is_behind = offer.then == Then::More;
         match offer.then {
             Then::End => self.begin_end(&offer.batch, Closed::Ended, now),
-            Then::Leave => self.begin_end(&offer.batch, Closed::Drained, now),
+            Then::Leave(leaving) if !self.is_greeted || now >= self.leaves_at(leaving, now) => {
+                self.begin_end(&offer.batch, leaving.why.into(), now);
+            }
+            Then::Leave(_) => self.stay(crowd, now)?,
             Then::Wait | Then::More if !self.is_greeted => {
                 let greeting = self.greeting(&offer.batch);
                 self.begin(greeting.into(), now);
@@ -307,6 +315,14 @@ impl Client {
         }
         self.is_greeted = true;
         Ok(())
+    }
+
+    /// When it goes, which is another moment for each.
+    fn leaves_at(&mut self, leaving: Leaving, now: Tick) -> Tick {
+        let chosen = || leaving.within.mul_f64(rand::random_range(0.0..=1.0));
+        *self
+            .leaves
+            .get_or_insert_with(|| now.saturating_add(ticks(chosen())))
     }
 
     /// Nothing is due but perhaps a sign of life.
@@ -332,7 +348,7 @@ impl Client {
     fn begin_end(&mut self, last: &Batch, closed: Closed, now: Tick) {
         let last = match self.is_greeted {
             true => {
-                let retry = (closed != Closed::Ended).then(|| self.retry());
+                let retry = (!closed.is_final()).then(|| self.retry());
                 last.after(retry, self.wire)
             }
             false => self.greeting(last),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Inner, Topic, Warmth};
+use super::{Departure, Inner, Topic, Warmth};
 use crate::core::cursor::{Cursor, Losses};
 use crate::core::event::Mode;
 use crate::core::health::Denial;
@@ -22,6 +22,8 @@ use crate::hub::subscription::{Due, Subscription, Then};
 /// the others; a single frame may be larger.
 const MAX_FRAMES_DUE: usize = 16;
 const MAX_BYTES_DUE: usize = 64 << 10;
+/// The word in an `end` event for a feed that the configuration has no more.
+const REMOVED: &str = "removed";
 
 impl Topic {
     /// Declares interest, which gets the topic polled and its changes encoded in this mode.
@@ -79,7 +81,7 @@ impl Topic {
 
     fn warmth(&self) -> Option<Warmth> {
         let inner = self.lock();
-        if inner.draining {
+        if inner.leaving.is_some() {
             return Some(Warmth::Draining);
         }
         inner
@@ -97,7 +99,7 @@ impl Topic {
             state: inner.health.state(),
             reason: inner.health.reason().map(str::to_owned),
             denied: inner.denied(),
-            draining: inner.draining,
+            draining: inner.leaving.is_some(),
         }
     }
 
@@ -118,7 +120,7 @@ impl Topic {
         let mut version = self.version.subscribe();
         let is_awaited = || {
             let inner = self.lock();
-            let is_over = inner.draining || inner.health.ended().is_some();
+            let is_over = inner.leaving.is_some() || inner.health.ended().is_some();
             !is_over && inner.log.newest_id() == Some(id)
         };
         while is_awaited() && version.changed().await.is_ok() {}
@@ -144,11 +146,14 @@ impl Topic {
             log,
             notice,
             health,
-            draining,
+            leaving,
             ..
         } = &mut *inner;
-        if *draining {
-            due.then = Then::Leave;
+        if let Some(leaving) = *leaving {
+            if leaving.why == Departure::Removed {
+                due.frames.push(Arc::new(end(log, REMOVED)));
+            }
+            due.then = Then::Leave(leaving);
             return due;
         }
         let mut bytes = 0;
@@ -157,7 +162,7 @@ impl Topic {
             let Some(frame) = due.after.next(log, notice.as_ref()) else {
                 due.then = Then::Wait;
                 if let Some(denial) = health.ended() {
-                    due.frames.push(Arc::new(end(log, denial)));
+                    due.frames.push(Arc::new(end(log, denial.reason())));
                     due.then = Then::End;
                 }
                 break;
@@ -173,7 +178,7 @@ impl Topic {
     }
 }
 
-fn end(log: &Log, denial: Denial) -> Frame {
-    let data = format!(r#"{{"reason":"{}"}}"#, denial.reason());
+fn end(log: &Log, reason: &str) -> Frame {
+    let data = format!(r#"{{"reason":"{reason}"}}"#);
     Frame::event(Kind::End, &log.names().end, None, data.as_bytes())
 }

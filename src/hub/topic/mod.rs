@@ -1,16 +1,20 @@
 //! One live document: its log, its health, and who waits for it.
 //!
 //! `told` is what its poller and the backplane say, `asked` what subscribers want of it, `seen` what
-//! those learn who look from outside.
+//! those learn who look from outside, and `succession` how one topic takes over from another.
 
 mod asked;
 mod seen;
+mod succession;
 mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::common::Common;
 use super::demand::Audience;
@@ -21,9 +25,12 @@ use super::report::Lessons;
 use super::spared::Spared;
 use crate::config::{Feed, Idle};
 use crate::core::cursor::Notice;
+use crate::core::document::Document;
 use crate::core::event::{State, Timestamp};
 use crate::core::health::{Denial, Health};
+use crate::core::id::EventId;
 use crate::core::log::Log;
+use crate::core::past::Past;
 use crate::core::schedule::Next;
 use crate::core::sse::{Frame, Kind};
 use crate::core::trail::Trail;
@@ -43,6 +50,12 @@ pub struct Topic {
     audience: watch::Sender<Audience>,
     /// How often somebody asked for a poll.
     pokes: watch::Sender<u64>,
+    /// The one that it takes over from, until it did.
+    predecessor: Mutex<Option<Arc<Topic>>>,
+    /// Told when another takes over, or nobody does.
+    left_behind: CancellationToken,
+    /// Told once nobody polls for it any more.
+    at_rest: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -59,7 +72,10 @@ struct Inner {
     warm: bool,
     /// The refusal with which polling began, until a poll succeeds.
     refused: Option<Denial>,
-    draining: bool,
+    /// Why and how its subscribers are sent away, if they are.
+    leaving: Option<Leaving>,
+    /// What its last poller compared with.
+    document: Option<Document>,
     /// When the poll succeeded that brought the newest change.
     changed: Option<Timestamp>,
     lessons: Lessons,
@@ -77,24 +93,58 @@ pub enum Warmth {
     Ready,
     /// The upstream refuses the feed.
     Denied(Denial),
-    /// The process is about to leave.
+    /// Whoever listens is sent away.
     Draining,
+}
+
+/// Why subscribers are sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The process is about to leave.
+    Process,
+    /// The configuration has the feed in another way.
+    Changed,
+    /// The configuration has the feed no more.
+    Removed,
+}
+
+/// Sending subscribers away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Why.
+    pub why: Departure,
+    /// Each goes at a moment of its own within this time, so that they do not come back together.
+    pub within: Duration,
 }
 
 impl Topic {
     /// A topic that was never polled.
     pub fn new(common: Arc<Common>, identity: Identity) -> Arc<Self> {
+        Self::from_past(common, identity, None)
+    }
+
+    /// A topic that goes on where another one was: cold, as after a pause, with the last good
+    /// document, and the changes before it for whoever resumes.
+    pub fn continued(common: Arc<Common>, identity: Identity, past: Past) -> Arc<Self> {
+        Self::from_past(common, identity, Some(past))
+    }
+
+    fn from_past(common: Arc<Common>, identity: Identity, past: Option<Past>) -> Arc<Self> {
         let now = identity.made();
         let feed = common.feed();
-        let log = Log::new(
-            identity.epoch(),
-            feed.events.names.clone(),
-            feed.events.history,
-        );
+        let changed = past.as_ref().and_then(Past::changed);
         let mut health = Health::new(feed.poll.interval, feed.deliver.end_after, now);
         if feed.is_private() {
             health = health.of_one_client();
         }
+        if past.is_some() {
+            health = health.continued(changed);
+        }
+        let (names, bounds) = (feed.events.names.clone(), feed.events.history);
+        let log = match past {
+            Some(past) => Log::resume(past, names, bounds),
+            None => Log::new(identity.epoch(), names, bounds),
+        };
         let mut inner = Inner {
             log,
             health,
@@ -103,14 +153,16 @@ impl Topic {
             quiet_since: None,
             warm: false,
             refused: None,
-            draining: false,
-            changed: None,
+            leaving: None,
+            document: None,
+            changed,
             lessons: Lessons::default(),
             spared: Spared::default(),
             shares: Shares::new(Arc::clone(common.metrics())),
             next: None,
             trail: Trail::default(),
         };
+        inner.shares.holds(inner.log.held());
         inner.renew_notice();
         Arc::new(Self {
             common,
@@ -120,6 +172,9 @@ impl Topic {
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             pokes: watch::Sender::new(0),
+            predecessor: Mutex::default(),
+            left_behind: CancellationToken::new(),
+            at_rest: CancellationToken::new(),
         })
     }
 
@@ -141,7 +196,12 @@ impl Topic {
 
     /// Whether somebody listens.
     pub(super) fn is_demanded(&self) -> bool {
-        self.audience.borrow().listening() > 0
+        self.listening() > 0
+    }
+
+    /// How many do.
+    pub(super) fn listening(&self) -> usize {
+        self.audience.borrow().listening()
     }
 
     /// Whether a poll ever brought a document.
@@ -192,6 +252,21 @@ impl Topic {
     /// Follows who listens.
     pub fn audience(&self) -> watch::Receiver<Audience> {
         self.audience.subscribe()
+    }
+
+    /// What another topic needs to go on where this one is; none before the first document.
+    pub fn past(&self) -> Option<Past> {
+        self.lock().log.past()
+    }
+
+    /// The newest document, compact JSON; none before the first.
+    pub fn held(&self) -> Option<Bytes> {
+        self.lock().log.document(usize::MAX)?.1
+    }
+
+    /// The id of the event with this sequence.
+    pub fn event_id(&self, sequence: u64) -> EventId {
+        self.lock().log.id(sequence)
     }
 
     /// What the polls so far say of the feed.

@@ -5,7 +5,6 @@
 use super::Topic;
 use crate::config::Idle;
 use crate::core::event::Mode;
-use crate::core::id::EventId;
 use crate::hub::report::{Glance, Recent, Report};
 
 impl Topic {
@@ -39,10 +38,7 @@ impl Topic {
         let inner = self.lock();
         let log = &inner.log;
         let recent = inner.trail.changes().map(|change| Recent {
-            id: EventId {
-                epoch: log.epoch(),
-                sequence: change.sequence,
-            },
+            id: log.id(change.sequence),
             at: change.at,
             document_bytes: change.document_bytes,
             forms: Mode::ALL

@@ -1,6 +1,6 @@
 //! What a topic's poller and the backplane say.
 
-use super::Topic;
+use super::{Leaving, Topic};
 use crate::config::Idle;
 use crate::core::change::Change;
 use crate::core::event::Timestamp;
@@ -120,9 +120,9 @@ impl Topic {
         inner.health.resumed(now);
     }
 
-    /// The process is about to leave: every subscription ends, none begins.
-    pub fn drain(&self) {
-        self.lock().draining = true;
+    /// Every subscription ends, none begins.
+    pub fn depart(&self, leaving: Leaving) {
+        self.lock().leaving = Some(leaving);
         self.wake();
     }
 }
