@@ -3,10 +3,12 @@
 //! Owns who gives a change its id. Promises that a published change is in the topic's log of every
 //! node that serves it, in the same order and under the same id.
 
+mod held;
 mod memory;
 
 use async_trait::async_trait;
 
+pub use held::Held;
 pub use memory::Memory;
 
 use crate::core::change::Change;
@@ -19,10 +21,10 @@ pub trait Backplane: Send + Sync {
     /// Makes this change the topic's newest event and returns its id.
     async fn publish(&self, topic: &Topic, change: Change) -> EventId;
 
-    /// Lets nobody publish from now on: who wants to waits. Everything that was published is kept
-    /// by then, and another process may go on with it.
-    async fn close(&self);
+    /// Sees to it that everything that was published is kept, and lets go of it, so that another
+    /// process can go on from there.
+    async fn close(&self) {}
 
-    /// Goes on after [`Self::close`], since no other process has.
-    async fn reopen(&self);
+    /// Takes hold again of what was closed, since no other process went on.
+    async fn reopen(&self) {}
 }

@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::admin::{self, Admin};
-use crate::backplane::{Backplane, Memory};
+use crate::backplane::{Backplane, Held, Memory};
 use crate::clock::Clock;
 use crate::config::{Config, Listener};
 use crate::gateway::{self, Admission, Gateway};
@@ -245,7 +245,7 @@ impl Server {
         let tracer = Tracer::start(config.traces.as_ref())?;
         let gates = Arc::new(Gates::new(clock, &registry));
         let polls = upstream::Metrics::new(&registry);
-        let backplane: Arc<dyn Backplane> = Arc::new(Memory::default());
+        let backplane: Arc<dyn Backplane> = Arc::new(Held::new(Arc::new(Memory)));
         if let Some(predecessor) = &predecessor {
             predecessor.take()?;
             predecessor.opened()?;

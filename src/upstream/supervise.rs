@@ -120,12 +120,8 @@ mod tests {
         async fn publish(&self, topic: &Topic, change: Change) -> EventId {
             let before = self.0.fetch_add(1, Ordering::SeqCst);
             assert!(!(1..=2).contains(&before), "it was set to fail");
-            Memory::default().publish(topic, change).await
+            Memory.publish(topic, change).await
         }
-
-        async fn close(&self) {}
-
-        async fn reopen(&self) {}
     }
 
     /// An upstream whose document is another one at every poll.
