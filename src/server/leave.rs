@@ -11,23 +11,6 @@ use tracing::warn;
 use crate::gateway::Admission;
 use crate::traces::Tracer;
 
-/// Waits until every connection was asked something or is gone, until the deadline. False if told
-/// to leave meanwhile.
-pub(super) async fn newcomers<F: Future<Output = ()>>(
-    newcomers: &TaskTracker,
-    deadline: Instant,
-    leave: &mut impl FnMut() -> F,
-) -> bool {
-    newcomers.close();
-    tokio::select! {
-        _ = timeout_at(deadline, newcomers.wait()) => true,
-        () = leave() => {
-            warn!("told twice to leave");
-            false
-        }
-    }
-}
-
 /// Waits for all that is open to be finished, until the deadline. False if told to leave meanwhile.
 pub(super) async fn finished<F: Future<Output = ()>>(
     admission: &Admission,
