@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedRwLockWriteGuard, RwLock};
 
 use super::Backplane;
+use super::file::OpenError;
 use crate::core::change::Change;
 use crate::core::id::EventId;
 use crate::hub::Topic;
@@ -47,11 +48,13 @@ impl Backplane for Held {
         }
     }
 
-    async fn reopen(&self) {
+    async fn reopen(&self) -> Result<(), OpenError> {
         let mut shut = self.shut.lock().await;
         if shut.is_some() {
-            self.behind.reopen().await;
+            let outcome = self.behind.reopen().await;
             *shut = None;
+            return outcome;
         }
+        Ok(())
     }
 }

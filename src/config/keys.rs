@@ -25,8 +25,8 @@ macro_rules! sections {
 }
 
 sections! {
-    TOP at "": ["server", "admin", "logs", "traces", "upstreams", "feeds", "proxy"]
-        later ["backplane"];
+    TOP at "": ["server", "admin", "logs", "traces", "backplane", "upstreams", "feeds", "proxy"]
+        later [];
     SERVER at "server":
         ["listen", "threads", "drain", "header_timeout", "limits", "trusted_proxies", "client"] later [];
     LISTEN at "server.listen[]": ["address", "tls", "http2", "proxy_protocol"] later [];
@@ -37,6 +37,8 @@ sections! {
     LOGS at "logs": ["format", "access"] later [];
     TRACES at "traces": ["otlp"] later [];
     OTLP at "traces.otlp": ["endpoint", "headers", "sample", "service_name"] later [];
+    BACKPLANE at "backplane": ["file"] later ["redis"];
+    STORE at "backplane.file": ["path", "sync", "private"] later [];
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",

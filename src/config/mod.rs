@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `load` | the door: a file, a text or two arguments |
-//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces` | one section of the file each |
+//! | `resolve`, `listen`, `limits`, `upstream`, `servers`, `health_check`, `trust`, `egress`, `addresses`, `credentials`, `oauth2`, `pace`, `feed`, `request`, `pages`, `parameters`, `poll`, `document`, `events`, `deliver`, `export`, `headers`, `logs`, `traces`, `backplane` | one section of the file each |
 //! | `resolved` | what a feed is in the end |
 //! | `keys` | every key there is |
 //! | `sheet`, `section`, `scalar`, `value`, `expand` | reading a value at its place, noting what is wrong |
@@ -21,6 +21,7 @@
 //! | `fingerprint`, `changes` | which document a feed has; what is different between two configurations |
 
 mod addresses;
+mod backplane;
 mod changes;
 mod credentials;
 mod deliver;
@@ -67,6 +68,7 @@ mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
+pub use backplane::{Backplane, Store, Synced};
 pub use changes::{Change, Changed, Changes, Entries};
 pub use credentials::Credentials;
 pub use egress::EgressProxy;
@@ -114,6 +116,8 @@ pub struct Config {
     pub logs: Logs,
     /// Where spans are sent, if they are.
     pub traces: Option<Traces>,
+    /// Where events are kept.
+    pub backplane: Backplane,
     /// The named backends, in the file's order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The event streams, in the file's order; paths are distinct.

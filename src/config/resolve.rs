@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use serde_yaml::Value;
 
+use super::backplane::backplane;
 use super::feed::feeds;
 use super::fingerprint::Fingerprint;
 use super::headers::{Sent, headers};
@@ -57,6 +58,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         admin,
         logs: logs(&top),
         traces: traces(&top),
+        backplane: backplane(&top),
         upstreams: upstreams.all(),
         feeds,
         routes,

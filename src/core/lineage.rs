@@ -64,7 +64,8 @@ impl Lineage {
 
     /// The id of the event with this sequence.
     pub fn id(&self, sequence: u64) -> EventId {
-        let made = self.earlier.iter().find(|(_, last)| sequence <= *last);
+        let before = |(_, last): &(Epoch, u64)| *last < sequence;
+        let made = self.earlier.get(self.earlier.partition_point(before));
         EventId {
             epoch: made.map_or(self.current, |(epoch, _)| *epoch),
             sequence,

@@ -304,7 +304,7 @@ impl Log {
     }
 
     /// Sequence of the oldest event kept; one past the newest where there is none.
-    fn oldest(&self) -> u64 {
+    pub fn oldest(&self) -> u64 {
         self.newest + 1 - self.entries.len() as u64
     }
 

@@ -96,6 +96,11 @@ impl Identity {
         self.epoch
     }
 
+    /// What tells it from the others of its feed, credentials digested; empty where there is one only.
+    pub fn key_bytes(&self) -> Vec<u8> {
+        self.key.as_ref().map_or_else(Vec::new, |key| key.bytes())
+    }
+
     pub(super) fn key(&self) -> Option<&Arc<Key>> {
         self.key.as_ref()
     }

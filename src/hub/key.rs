@@ -2,7 +2,7 @@
 //!
 //! Promises that requests of which the upstream would see different things never have the same key,
 //! and that no credential can be read from a key: of those it holds a keyed hash, whose secret lives
-//! and dies with the process.
+//! and dies with the process, or with the store that outlives it.
 
 use std::fmt;
 
@@ -118,6 +118,28 @@ impl Key {
             body,
             credentials: (!names.is_empty()).then(|| secret.digest(names, &credentials.0)),
         }
+    }
+}
+
+impl Key {
+    /// All of it, each part with its length in front, so that no two keys are written alike.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut part = |bytes: &[u8]| {
+            text.extend((bytes.len() as u64).to_be_bytes());
+            text.extend(bytes);
+        };
+        part(&(self.captures.len() as u64).to_be_bytes());
+        self.captures.iter().for_each(|it| part(it.as_bytes()));
+        part(&(self.query.len() as u64).to_be_bytes());
+        for (name, value) in &self.query {
+            part(name.as_bytes());
+            part(value.as_bytes());
+        }
+        part(&[u8::from(self.body.is_some())]);
+        part(self.body.as_deref().unwrap_or_default());
+        part(self.credentials.as_ref().map_or(&[][..], |digest| digest));
+        text
     }
 }
 

@@ -26,6 +26,7 @@ mod followers;
 mod identity;
 mod key;
 mod metrics;
+mod recall;
 mod renewal;
 mod report;
 mod spared;
@@ -50,13 +51,14 @@ pub use identity::Identity;
 pub use key::{Credentials, Particulars};
 use key::{Key, Secret};
 pub use metrics::{Blocked, FeedMetrics, Metrics};
+pub use recall::{Nothing, Recall};
 pub use renewal::Renewal;
 pub use report::{Glance, Lessons, Newest, Recent, Report};
 pub use subscription::{Due, Subscription, Then};
 use table::Slot;
 pub use table::{Fate, Place, Table};
 pub use target::Target;
-pub use topic::{Departure, Leaving, Topic, Warmth};
+pub use topic::{Departure, Leaving, Topic, Upcoming, Warmth};
 
 use crate::clock::Clock;
 use crate::config::{Config, Feed};
@@ -74,6 +76,7 @@ pub struct Hub {
     announced: UnboundedSender<Arc<Topic>>,
     metrics: Metrics,
     secret: Secret,
+    recall: Arc<dyn Recall>,
     clock: Clock,
 }
 
@@ -85,13 +88,24 @@ impl Hub {
         metrics: &Metrics,
         clock: Clock,
     ) -> (Arc<Self>, UnboundedReceiver<Arc<Topic>>) {
+        Self::recalling(config, metrics, clock, Arc::new(Nothing))
+    }
+
+    /// The same, whose topics go on where they were as far as they are remembered.
+    pub fn recalling(
+        config: &Config,
+        metrics: &Metrics,
+        clock: Clock,
+        recall: Arc<dyn Recall>,
+    ) -> (Arc<Self>, UnboundedReceiver<Arc<Topic>>) {
         let (announced, announcements) = unbounded_channel();
         let hub = Self {
             table: ArcSwap::from_pointee(Table::new(Vec::new())),
             directory: Mutex::new(Directory::new(config.server.limits.topics)),
             announced,
             metrics: metrics.clone(),
-            secret: Secret::new(rand::random()),
+            secret: Secret::new(recall.secret()),
+            recall,
             clock,
         };
         let first = hub.prepare(config, |_| Fate::BeginsAnew);
@@ -137,7 +151,7 @@ impl Hub {
         let key = self.key(feed, particulars);
         let make = |key| {
             let identity = Identity::new(feed, Some(key), particulars, fresh(), self.clock.now());
-            Topic::new(Arc::clone(common), identity)
+            self.make(common, identity)
         };
         let (demand, new) = self.lock().demand(common, key, mode, make)?;
         if let Some(topic) = new {
@@ -173,6 +187,7 @@ impl Hub {
                 Err(_) => directory.retire(topic),
             };
             if is_over {
+                self.recall.forget(topic);
                 return;
             }
         }
@@ -226,6 +241,14 @@ impl Hub {
         let topics: Vec<_> = standing.chain(directory.all()).cloned().collect();
         drop(directory);
         renewal::send_away(&topics, Departure::Process, longest);
+    }
+
+    fn make(&self, common: &Arc<Common>, identity: Identity) -> Arc<Topic> {
+        let common = Arc::clone(common);
+        match self.recall.recall(common.feed(), &identity) {
+            Some(past) => Topic::continued(common, identity, past),
+            None => Topic::new(common, identity),
+        }
     }
 
     fn announce(&self, topic: Arc<Topic>) {

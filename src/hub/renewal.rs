@@ -78,7 +78,7 @@ impl Hub {
             (None, Some(old)) => Some(Topic::following(Arc::clone(&common), old)),
             (None, None) => {
                 let identity = Identity::only(feed, fresh(), self.clock.now());
-                Some(Topic::new(Arc::clone(&common), identity))
+                Some(self.make(&common, identity))
             }
         };
         Arc::new(Slot { common, standing })
@@ -121,7 +121,8 @@ impl Hub {
         }
         for (old, why) in &renewal.gone {
             let on_demand = self.lock().close(&old.common);
-            let topics = on_demand.into_iter().chain(old.standing.clone());
+            let topics: Vec<_> = on_demand.into_iter().chain(old.standing.clone()).collect();
+            topics.iter().for_each(|topic| self.recall.forget(topic));
             match why {
                 Departure::Removed => removed.extend(topics),
                 _ => leaving.extend(topics),

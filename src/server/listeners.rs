@@ -3,7 +3,8 @@
 //! Promises that an entrance which two configurations have in common is not touched, and that
 //! whatever can fail does so before anything is another way.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::admin::Admin;
 use crate::config::{Config, Feed, Listener};
 use crate::gateway::Gateway;
 use crate::listen::{Accepting, Entrance, Manner, Metrics, OpenError, Rate, Rules};
+use crate::upgrade::{Handed, Inheritance, Role};
 
 /// Sent bytes of which nobody acknowledges any for this long break the connection: TCP's user
 /// timeout, which also ends a peer that is alive and reads nothing.
@@ -56,31 +58,35 @@ pub(super) struct Listeners {
     metrics: Metrics,
     leaving: watch::Receiver<bool>,
     unfinished: TaskTracker,
+    newcomers: TaskTracker,
 }
 
 impl Prepared {
-    /// Takes hold of every address.
+    /// Takes hold of every address, or of the socket that another process gave for it.
     ///
     /// # Errors
     /// [`StartError::Listen`] or [`StartError::Certificate`] for the first that is not to be had.
-    pub(super) fn first(config: &Config) -> Result<Self, StartError> {
-        Self::after(&[], &[], config)
+    pub(super) fn first(config: &Config, given: &mut Inheritance) -> Result<Self, StartError> {
+        Self::after(&[], &[], config, given)
     }
 
     fn after(
         public: &[(Listener, Accepting)],
         admin: &[(Listener, Accepting)],
         config: &Config,
+        given: &mut Inheritance,
     ) -> Result<Self, StartError> {
         let mut taken = Vec::new();
         let wanted = config.server.listen.iter();
         let entries = wanted.map(|wanted| {
-            let entry = enter(wanted, public, &mut taken, "server.listen")?;
+            let socket = given.take(Role::Public, wanted.address);
+            let entry = enter(wanted, public, &mut taken, "server.listen", socket)?;
             Ok((wanted.clone(), entry))
         });
         let public = entries.collect::<Result<_, StartError>>()?;
         let wanted = Listener::plain(config.admin.listen);
-        let entry = enter(&wanted, admin, &mut Vec::new(), "admin.listen")?;
+        let socket = given.take(Role::Admin, wanted.address);
+        let entry = enter(&wanted, admin, &mut Vec::new(), "admin.listen", socket)?;
         Ok(Self {
             public,
             admin: (wanted, entry),
@@ -112,12 +118,13 @@ fn enter(
     used: &[(Listener, Accepting)],
     taken: &mut Vec<usize>,
     key: &'static str,
+    socket: Option<OwnedFd>,
 ) -> Result<Entry, StartError> {
     let is_free = |(number, (listener, _)): &(usize, &(Listener, _))| {
         listener.address == wanted.address && !taken.contains(number)
     };
     let Some((number, (listener, _))) = used.iter().enumerate().find(is_free) else {
-        return open(wanted, key).map(Entry::New);
+        return open(wanted, key, socket).map(Entry::New);
     };
     taken.push(number);
     let manner = (listener != wanted).then(|| Manner::of(wanted));
@@ -133,13 +140,14 @@ fn enter(
 impl Listeners {
     /// Nobody is accepted yet; public listeners lead to the proxy, the private one to the page.
     /// `leaving` turns true when the process is about to; `unfinished` counts what must be finished
-    /// before it does.
+    /// before it does, `newcomers` the connections on which nothing was asked yet.
     pub(super) fn new(
         proxy: HttpProxy<Gateway>,
         page: Arc<Admin>,
         metrics: Metrics,
         leaving: watch::Receiver<bool>,
         unfinished: TaskTracker,
+        newcomers: TaskTracker,
     ) -> Self {
         let mut proxy = proxy;
         proxy.h2_options = Some(http2_options());
@@ -152,6 +160,7 @@ impl Listeners {
             metrics,
             leaving,
             unfinished,
+            newcomers,
         }
     }
 
@@ -164,6 +173,7 @@ impl Listeners {
             metrics: self.metrics.clone(),
             leaving: self.leaving.clone(),
             unfinished: self.unfinished.clone(),
+            newcomers: self.newcomers.clone(),
         }
     }
 
@@ -173,7 +183,8 @@ impl Listeners {
     /// # Errors
     /// As [`Prepared::first`].
     pub(super) fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
-        Prepared::after(&self.public, &self.admin, config)
+        let mut none = Inheritance::default();
+        Prepared::after(&self.public, &self.admin, config, &mut none)
     }
 
     /// Accepts where this configuration says so, and nowhere else. Connections live on.
@@ -201,6 +212,32 @@ impl Listeners {
             accepting.map_err(|error| outcome = Err(error)).ok()
         });
         outcome
+    }
+
+    /// Another hold of every socket, for a process that takes over.
+    ///
+    /// # Errors
+    /// If the process may open no more files.
+    pub(super) fn handed(&self) -> std::io::Result<Vec<Handed>> {
+        let public = self.public.iter().map(|entrance| (Role::Public, entrance));
+        let admin = self.admin.iter().map(|entrance| (Role::Admin, entrance));
+        let hand = |(role, (_, accepting)): (Role, &(Listener, Accepting))| {
+            let (wanted, socket) = accepting.socket();
+            let socket = socket.try_clone_to_owned()?;
+            Ok(Handed {
+                role,
+                wanted,
+                socket,
+            })
+        };
+        public.chain(admin).map(hand).collect()
+    }
+
+    /// Accepts nobody from now on: who is not accepted yet is left to another process.
+    pub(super) async fn stop(&mut self) {
+        self.public.clear();
+        self.admin.clear();
+        self.tasks.shutdown().await;
     }
 
     /// Where clients are accepted, as beginnings of URLs.
@@ -251,13 +288,17 @@ fn follow(
     wanted.into_iter().filter_map(&mut entrance).collect()
 }
 
-/// Takes hold of a listener's address; `key` is where the configuration says so.
+/// Takes hold of a listener's address, or of the `socket` that listens there already; `key` is where the configuration says so.
 ///
 /// # Errors
 /// [`StartError::Listen`] and [`StartError::Certificate`].
-fn open(listener: &Listener, key: &'static str) -> Result<Entrance, StartError> {
+fn open(
+    listener: &Listener,
+    key: &'static str,
+    socket: Option<OwnedFd>,
+) -> Result<Entrance, StartError> {
     let address = listener.address;
-    Entrance::open(listener).map_err(|error| match error {
+    Entrance::open(listener, socket.map(TcpListener::from)).map_err(|error| match error {
         OpenError::Certificate(source) => StartError::Certificate { address, source },
         OpenError::Bind(source) => StartError::Listen {
             address,

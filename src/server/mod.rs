@@ -11,9 +11,11 @@
 //! | `reload` | the configuration read anew, and what is told of it |
 //! | `series` | which metrics there are, as the configuration changes |
 //! | `listeners` | the sockets of a configuration, and what holds on them |
+//! | `handover` | another process takes over, and this one from another |
 //! | `leave` | the order of leaving |
 
 mod generation;
+mod handover;
 mod leave;
 mod listeners;
 mod reload;
@@ -28,11 +30,14 @@ use std::pin::pin;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::backplane;
 use crate::config::Config;
 use crate::listen::{self, CertificateError};
 use crate::peers::PeersError;
 use crate::traces::TracesError;
+use crate::upgrade::{Inheritance, LineError, Predecessor, Program, ProgramError};
 use crate::upstream::ClientError;
+use handover::{Upgrade, Upgrades};
 use listeners::Prepared;
 use running::Running;
 
@@ -42,6 +47,10 @@ pub struct Server {
     entrances: Prepared,
     /// Where the configuration was read from, and is read anew.
     file: Option<PathBuf>,
+    /// How another process is started in this one's place.
+    program: Option<Program>,
+    /// The process that this one takes over from.
+    predecessor: Option<Predecessor>,
 }
 
 /// Why a process cannot start.
@@ -76,9 +85,21 @@ pub enum StartError {
     /// Polls cannot prove who asks.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Events cannot be kept as the configuration wants it.
+    #[error(transparent)]
+    Store(#[from] backplane::file::OpenError),
     /// Spans cannot be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
+    /// The process that this one was to take over from did not do its part.
+    #[error("cannot take over from the process that started this one")]
+    Predecessor(#[from] LineError),
+    /// Nobody could ever take over from this one.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The beat by which the service manager is told that this process is alive has no thread.
+    #[error("cannot start the watchdog's thread")]
+    Watchdog(#[source] std::io::Error),
     /// A listener stopped by itself, which it never should.
     #[error("a listener stopped by itself; the log may say why")]
     Listener,
@@ -90,10 +111,32 @@ impl Server {
     /// # Errors
     /// [`StartError::Listen`] for the first address that is not to be had.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_beside(config, &mut Inheritance::default())
+    }
+
+    /// The same for a process that another can take over from, on SIGUSR2, and that may itself have
+    /// been started to take over from another, whose listeners it then has. To be called once.
+    ///
+    /// # Errors
+    /// Those of [`Self::bind`], and [`StartError::Predecessor`].
+    pub fn bind_replaceable(config: Config) -> Result<Self, StartError> {
+        let program = Some(Program::of_this_process()?);
+        let (predecessor, inheritance) = Predecessor::of_this_process()?.unzip();
+        let server = Self::bind_beside(config, &mut inheritance.unwrap_or_default())?;
         Ok(Self {
-            entrances: Prepared::first(&config)?,
+            program,
+            predecessor,
+            ..server
+        })
+    }
+
+    fn bind_beside(config: Config, given: &mut Inheritance) -> Result<Self, StartError> {
+        Ok(Self {
+            entrances: Prepared::first(&config, given)?,
             config,
             file: None,
+            program: None,
+            predecessor: None,
         })
     }
 
@@ -147,13 +190,22 @@ impl Server {
         F: Future<Output = ()>,
     {
         let (wish, mut wishes) = mpsc::channel(1);
-        let mut running = Running::start(self.config, self.entrances, self.file, wish)?;
+        let mut upgrades = Upgrades::listen(self.program);
+        let predecessor = self.predecessor;
+        let (config, entrances, file) = (self.config, self.entrances, self.file);
+        let mut running = Running::start(config, entrances, file, wish, predecessor.as_ref())?;
         // From now on a hangup is no end of the process.
         let mut hangups = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
+        if let Some(predecessor) = predecessor {
+            predecessor.serving()?;
+        }
+        let _watchdog = running.ready()?;
         let mut told = pin!(leave());
-        loop {
+        let mut status = pin!(running.keep_told());
+        let successor = loop {
             tokio::select! {
-                () = &mut told => break,
+                () = &mut told => break None,
+                never = &mut status => match never {},
                 () = running.listeners.stopped() => return Err(StartError::Listener),
                 _ = hangups.recv() => {
                     running.reload().await;
@@ -162,10 +214,17 @@ impl Server {
                     // Whoever asked may be gone.
                     let _ = reply.send(running.reload().await);
                 }
+                upgrade = upgrades.next() => match upgrade {
+                    Upgrade::Wanted => upgrades.begin(running.listeners.handed()),
+                    Upgrade::Ready(successor) => match running.give_way(successor).await {
+                        Ok(process) => break Some(process),
+                        Err(error) => upgrades.failed(&error),
+                    },
+                },
             }
-        }
+        };
         drop(wishes);
-        running.leave(leave).await;
+        running.leave(successor, leave).await;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! A process that serves: what outlives a configuration, and the generation in force.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
@@ -14,9 +16,9 @@ use tracing::{error, info};
 use super::generation::{Clients, Generation, Next};
 use super::listeners::{Listeners, Prepared};
 use super::series::{Series, counting};
-use super::{StartError, leave, reload};
+use super::{StartError, handover, leave, reload};
 use crate::admin::{self, Admin, InForce, Reloaded};
-use crate::backplane::{Backplane, Memory};
+use crate::backplane;
 use crate::clock::Clock;
 use crate::config::{Changes, Config};
 use crate::gateway::{self, Admission, Gateway, Scope};
@@ -24,8 +26,13 @@ use crate::hub::{self, Fate, Hub, Topic};
 use crate::listen;
 use crate::metrics::Registry;
 use crate::peers::Peers;
+use crate::systemd::{self, Sign, Systemd, Watchdog};
 use crate::traces::Tracer;
+use crate::upgrade::{Predecessor, Successor, UpgradeError};
 use crate::upstream::{self, Gates, Poller, Workers};
+
+/// How often the service manager is told how much is under way, at most.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
 
 /// A process that serves.
 pub(super) struct Running {
@@ -44,10 +51,13 @@ pub(super) struct Running {
     tracer: Tracer,
     draining: watch::Sender<bool>,
     unfinished: TaskTracker,
+    newcomers: TaskTracker,
+    kept: backplane::Running,
+    systemd: Systemd,
 }
 
 impl Running {
-    /// Serves from now on. `wishes` is told when somebody wants the configuration read anew.
+    /// Serves from now on, in the place of `predecessor` if there is one. `wishes` is told when somebody wants the configuration read anew.
     ///
     /// # Errors
     /// [`StartError`] if what reaches upstreams cannot be set up.
@@ -56,6 +66,7 @@ impl Running {
         entrances: Prepared,
         file: Option<PathBuf>,
         wishes: mpsc::Sender<oneshot::Sender<Reloaded>>,
+        predecessor: Option<&Predecessor>,
     ) -> Result<Self, StartError> {
         let registry = Registry::with_process();
         let admission = Arc::new(Admission::default());
@@ -67,7 +78,9 @@ impl Running {
         let gates = Arc::new(Gates::new(clock, &registry));
         let clients = Arc::new(ArcSwap::new(generation.clients(&gates)));
         let polls = upstream::Metrics::new(&registry);
-        let hub = start_polling(config, &registry, &polls, Arc::clone(&clients), clock);
+        let kept = handover::open(config, &registry, predecessor)?;
+        let pollers = (Arc::clone(&clients), kept.clone());
+        let hub = start_polling(config, &registry, &polls, pollers, clock);
         let gateway = Gateway::new(
             Arc::clone(&hub),
             config,
@@ -78,7 +91,7 @@ impl Running {
             tracer.clone(),
         );
         let draining = watch::Sender::new(false);
-        let unfinished = TaskTracker::new();
+        let (unfinished, newcomers) = (TaskTracker::new(), TaskTracker::new());
         let page = Admin::new(admin::Sources {
             registry: registry.clone(),
             hub: Arc::clone(&hub),
@@ -98,6 +111,7 @@ impl Running {
             listen::Metrics::new(&registry),
             draining.subscribe(),
             unfinished.clone(),
+            newcomers.clone(),
         );
         listeners
             .follow(config, entrances)
@@ -117,12 +131,16 @@ impl Running {
             tracer,
             draining,
             unfinished,
+            newcomers,
+            kept,
+            systemd: Systemd::of_this_process(),
         })
     }
 
     /// Reads the configuration anew, and puts it in force if it is another one and can be had; else
     /// everything stays as it is.
     pub(super) async fn reload(&mut self) -> Reloaded {
+        self.systemd.reloading();
         let outcome = match &self.file {
             None => Reloaded::Impossible {
                 why: "there is no configuration file to read: pollcast was started without one; \
@@ -135,6 +153,7 @@ impl Running {
             },
         };
         self.reloads.told(&outcome);
+        self.systemd.ready(&self.status()("serving"));
         outcome
     }
 
@@ -188,16 +207,69 @@ impl Running {
         changes
     }
 
+    /// Tells the service manager that it serves, and from now on that it is alive.
+    ///
+    /// # Errors
+    /// [`StartError::Watchdog`] if that needs a thread which is not to be had.
+    pub(super) fn ready(&self) -> Result<Option<Watchdog>, StartError> {
+        self.systemd.ready(&self.status()("serving"));
+        let pulse = self.gateway.pulse();
+        let writers = move || pulse().into_iter().map(Sign::At).collect();
+        systemd::watch(&self.systemd, writers).map_err(StartError::Watchdog)
+    }
+
+    /// What it is doing, in one line.
+    fn status(&self) -> impl Fn(&str) -> String + 'static {
+        let (hub, admission) = (Arc::clone(&self.hub), Arc::clone(&self.admission));
+        move |doing| {
+            let (feeds, open) = (hub.feeds().len(), admission.open());
+            format!("{doing}; feeds: {feeds}, open: {open}")
+        }
+    }
+
+    /// Keeps the service manager told of that, for ever.
+    pub(super) fn keep_told(&self) -> impl Future<Output = Infallible> + 'static {
+        let (systemd, status) = (self.systemd.clone(), self.status());
+        async move { systemd.keep_told(STATUS_EVERY, || status("serving")).await }
+    }
+
+    /// Gives everything to a process that is ready to take over. If that fails, this one goes on.
+    ///
+    /// # Errors
+    /// [`UpgradeError`] if that failed.
+    pub(super) async fn give_way(&self, successor: Successor) -> Result<u32, UpgradeError> {
+        handover::give(successor, &self.kept, &self.hub).await
+    }
+
     /// Ends every stream, and finishes what is in flight within `server.drain`; `leave` cuts that
-    /// short.
-    pub(super) async fn leave<F: Future<Output = ()>>(self, mut leave: impl FnMut() -> F) {
+    /// short. With a `successor`, which serves already, whoever is not accepted yet is left to that.
+    pub(super) async fn leave<F: Future<Output = ()>>(
+        mut self,
+        successor: Option<u32>,
+        mut leave: impl FnMut() -> F,
+    ) {
         let drain = self.generation.config.server.drain;
         let deadline = Instant::now() + drain;
+        match successor {
+            None => self.systemd.stopping(&self.status()("leaving"), drain),
+            Some(process) => {
+                self.systemd.succeeded_by(process);
+                self.listeners.stop().await;
+                info!(
+                    process,
+                    "another process serves from now on; this one finishes what it has begun"
+                );
+                if !leave::newcomers(&self.newcomers, deadline, &mut leave).await {
+                    return;
+                }
+            }
+        }
         info!(open = self.admission.open(), ?drain, "leaving");
         // Listeners stay open, so that newcomers are told when to come back.
         self.draining.send_replace(true);
         self.hub.drain(drain / 2);
         if leave::finished(&self.admission, &self.unfinished, deadline, &mut leave).await {
+            leave::close(self.kept.backplane, deadline, &mut leave).await;
             leave::flush(self.tracer, deadline, &mut leave).await;
         }
     }
@@ -217,13 +289,13 @@ fn start_polling(
     config: &Config,
     registry: &Registry,
     polls: &upstream::Metrics,
-    clients: Arc<ArcSwap<Clients>>,
+    (clients, kept): (Arc<ArcSwap<Clients>>, backplane::Running),
     clock: Clock,
 ) -> Arc<Hub> {
     let workers = Workers::default();
-    let backplane: Arc<dyn Backplane> = Arc::new(Memory);
+    let backplane::Running { backplane, recall } = kept;
     let metrics = polls.clone();
-    let (hub, announced) = Hub::new(config, &hub::Metrics::new(registry), clock);
+    let (hub, announced) = Hub::recalling(config, &hub::Metrics::new(registry), clock, recall);
     let make = move |topic: &Arc<Topic>| {
         let (client, gate) = clients.load().get(&topic.feed().upstream.name)?.clone();
         let (topic, metrics) = (Arc::clone(topic), metrics.clone());

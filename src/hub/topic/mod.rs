@@ -8,7 +8,7 @@ mod seen;
 mod succession;
 mod told;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +28,8 @@ use crate::core::cursor::Notice;
 use crate::core::document::Document;
 use crate::core::event::{State, Timestamp};
 use crate::core::health::{Denial, Health};
-use crate::core::id::EventId;
+use crate::core::id::{Epoch, EventId};
+use crate::core::lineage::Lineage;
 use crate::core::log::Log;
 use crate::core::past::Past;
 use crate::core::schedule::Next;
@@ -50,6 +51,8 @@ pub struct Topic {
     audience: watch::Sender<Audience>,
     /// How often somebody asked for a poll.
     pokes: watch::Sender<u64>,
+    /// What the store knows it by.
+    mark: OnceLock<[u8; 32]>,
     /// The one that it takes over from, until it did.
     predecessor: Mutex<Option<Arc<Topic>>>,
     /// Told when another takes over, or nobody does.
@@ -84,6 +87,19 @@ struct Inner {
     /// The next poll, once it is known.
     next: Option<Next>,
     trail: Trail,
+}
+
+/// The event that a topic will have next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Sequence of the oldest event that is kept now.
+    pub oldest: u64,
+    /// When the answer came that brings it, if that is known.
+    pub at: Option<Timestamp>,
 }
 
 /// What a new subscriber finds.
@@ -172,6 +188,7 @@ impl Topic {
             followers: Followers::default(),
             audience: watch::Sender::new(Audience::default()),
             pokes: watch::Sender::new(0),
+            mark: OnceLock::new(),
             predecessor: Mutex::default(),
             left_behind: CancellationToken::new(),
             at_rest: CancellationToken::new(),
@@ -262,6 +279,32 @@ impl Topic {
     /// The newest document, compact JSON; none before the first.
     pub fn held(&self) -> Option<Bytes> {
         self.lock().log.document(usize::MAX)?.1
+    }
+
+    /// What `make` made of it when it was first asked.
+    pub fn mark(&self, make: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+        *self.mark.get_or_init(make)
+    }
+
+    /// What the next event will be; to be asked by whoever publishes it.
+    pub fn upcoming(&self) -> Upcoming {
+        let inner = self.lock();
+        Upcoming {
+            sequence: inner.log.newest() + 1,
+            epoch: inner.log.lineage().current(),
+            oldest: inner.log.oldest(),
+            at: inner.health.last_success(),
+        }
+    }
+
+    /// From the next event on there is another epoch; those so far keep their ids.
+    pub fn go_on_in(&self, fresh: Epoch) {
+        self.lock().log.go_on_in(fresh);
+    }
+
+    /// The epochs of its events.
+    pub fn lineage(&self) -> Lineage {
+        self.lock().log.lineage().clone()
     }
 
     /// The id of the event with this sequence.
