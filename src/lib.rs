@@ -65,5 +65,7 @@ pub mod listen;
 pub mod metrics;
 pub mod peers;
 pub mod server;
+pub mod systemd;
 pub mod traces;
+pub mod upgrade;
 pub mod upstream;

@@ -15,6 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("formats", &["core"]),
     ("config", &["core", "formats"]),
     ("metrics", &["core"]),
+    ("systemd", &[]),
+    ("upgrade", &[]),
     ("peers", &["core", "config", "metrics"]),
     ("traces", &["core", "config", "peers"]),
     ("hub", &["core", "clock", "config", "metrics"]),
@@ -63,6 +65,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "listen",
             "gateway",
             "admin",
+            "systemd",
+            "upgrade",
         ],
     ),
     (

@@ -13,7 +13,7 @@
 //! | `view` | where everything is looked up |
 //! | `status`, `topics`, `topic`, `feeds`, `upstreams` | what is said of each, as JSON |
 //! | `parts` | what several of these say alike |
-//! | `poke` | polls on request |
+//! | `poke`, `reload` | polls on request; the configuration read anew |
 //! | `assets` | the page's files |
 
 mod answer;
@@ -24,6 +24,7 @@ mod feeds;
 mod live;
 mod parts;
 mod poke;
+mod reload;
 mod status;
 mod stream;
 mod topic;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
@@ -44,7 +46,7 @@ use pingora::server::ShutdownWatch;
 use pingora::{ErrorType, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -61,13 +63,15 @@ use asked::GONE;
 use assets::Assets;
 use door::Door;
 use live::{Gallery, Subject, Unwatched};
+pub use reload::Reloaded;
 use view::View;
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 /// What is said of any other path.
 const PATHS: &str = "try /, /metrics, /api/status, /api/topics, /api/topic, /api/feeds, \
-                     /api/upstreams, /api/config, /api/poll, /api/openapi.json, /healthz or /readyz";
+                     /api/upstreams, /api/config, /api/poll, /api/reload, /api/openapi.json, \
+                     /healthz or /readyz";
 /// Seconds for which a connection is kept for another request.
 const KEEPALIVE: u64 = 60;
 /// How long a body that nobody wants may take.
@@ -79,26 +83,34 @@ pub struct Sources {
     pub registry: Registry,
     /// The topics.
     pub hub: Arc<Hub>,
-    /// The servers of each upstream.
-    pub peers: Arc<Peers>,
     /// What is let through to them.
     pub gates: Arc<Gates>,
     /// What polls came to.
     pub polls: upstream::Metrics,
     /// The time.
     pub clock: Clock,
-    /// Where clients are accepted, as beginnings of URLs.
-    pub listeners: Vec<String>,
-    /// The configuration in force, without what is secret in it.
-    pub config: Box<RawValue>,
-    /// Who may ask.
-    pub rules: config::Admin,
-    /// The file that it was read from.
+    /// What is in force.
+    pub in_force: InForce,
+    /// The file that the configuration is read from.
     pub file: Option<PathBuf>,
+    /// Whom to ask that it is read anew.
+    pub reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
     /// Turns true when the process is about to leave.
     pub draining: watch::Receiver<bool>,
     /// Counts the streams that must be ended before it does.
     pub unfinished: TaskTracker,
+}
+
+/// What one configuration brings with it.
+pub struct InForce {
+    /// The servers of each upstream.
+    pub peers: Arc<Peers>,
+    /// Where clients are accepted, as beginnings of URLs.
+    pub listeners: Vec<String>,
+    /// The configuration, without what is secret in it.
+    pub config: Box<RawValue>,
+    /// Who may ask.
+    pub rules: config::Admin,
 }
 
 /// Answers on the private listener.
@@ -107,7 +119,8 @@ pub struct Admin {
     view: Arc<View>,
     gallery: Arc<Gallery>,
     assets: Assets,
-    door: Door,
+    door: ArcSwap<Door>,
+    reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
     unfinished: TaskTracker,
 }
 
@@ -120,15 +133,14 @@ enum Reply {
 impl Admin {
     /// An admin service that is ready until `sources.draining` turns true.
     pub fn new(sources: Sources) -> Arc<Self> {
+        let door = ArcSwap::from_pointee(Door::new(&sources.in_force.rules));
         let view = Arc::new(View {
             hub: sources.hub,
-            peers: sources.peers,
             gates: sources.gates,
             polls: sources.polls,
             clock: sources.clock,
             started: sources.clock.now(),
-            listeners: sources.listeners,
-            config: sources.config,
+            in_force: ArcSwap::from_pointee(sources.in_force),
             file: sources.file,
             draining: sources.draining,
         });
@@ -137,13 +149,20 @@ impl Admin {
             gallery: Gallery::new(Arc::clone(&view)),
             view,
             assets: Assets::load(),
-            door: Door::new(&sources.rules),
+            door,
+            reloads: sources.reloads,
             unfinished: sources.unfinished,
         })
     }
 
+    /// Tells of another configuration from now on.
+    pub fn follow(&self, in_force: InForce) {
+        self.door.store(Arc::new(Door::new(&in_force.rules)));
+        self.view.in_force.store(Arc::new(in_force));
+    }
+
     fn reply(&self, request: &RequestHeader) -> Reply {
-        if let Err(refusal) = self.door.admit(request) {
+        if let Err(refusal) = self.door.load().admit(request) {
             return Reply::Whole(refusal.into());
         }
         let path = request.uri.path();
@@ -186,7 +205,8 @@ impl Admin {
                 Answer::json(StatusCode::OK, list)
             }
             "/api/upstreams" => {
-                let list = upstreams::list(&view.peers, &view.gates);
+                let in_force = view.in_force.load();
+                let list = upstreams::list(&in_force.peers, &view.gates);
                 Answer::json(StatusCode::OK, json(&list))
             }
             "/api/config" => Answer::json(StatusCode::OK, view.configuration()),
@@ -198,6 +218,10 @@ impl Admin {
     }
 
     async fn serve(&self, session: &mut ServerSession) -> Result<()> {
+        if session.req_header().uri.path() == reload::PATH {
+            let answer = reload::answer(&self.reloads, session.req_header()).await;
+            return answer.send(session).await;
+        }
         let subject = match self.reply(session.req_header()) {
             Reply::Whole(answer) => return answer.send(session).await,
             Reply::Live(subject) => subject,

@@ -33,7 +33,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use asking::{Asking, Source};
-use book::Book;
+pub use book::Book;
 pub use forward::Refusal;
 pub use grant::{Grant, Proof};
 pub use jwt::IssuerError;
@@ -134,22 +134,21 @@ impl Guard {
         }))
     }
 
-    /// Knows these from now on: who was let in by what is not there any more, or is something else
-    /// now, is sent away. Issuers that stay as they are keep their keys.
+    /// What a guard of another configuration knows. Issuers that stay as they are keep their keys.
     ///
     /// # Errors
-    /// [`GuardError`] if an issuer's keys cannot be read; then nothing is changed.
-    pub fn configure(&self, auth: &Auth, peers: &Peers) -> Result<(), GuardError> {
-        let book = Book::open(
-            (auth, peers),
-            Some(&self.book.load()),
-            &self.open,
-            &self.metrics,
-        )?;
+    /// [`GuardError`] if an issuer's keys cannot be read.
+    pub fn prepare(&self, auth: &Auth, peers: &Peers) -> Result<Book, GuardError> {
+        let before = self.book.load();
+        Book::open((auth, peers), Some(&before), &self.open, &self.metrics)
+    }
+
+    /// Knows this from now on: who was let in by what is not there any more, or is something else
+    /// now, is sent away.
+    pub fn follow_book(&self, book: Book) {
         let book = Arc::new(book);
         self.book.store(Arc::clone(&book));
         self.open.review(|grant| book.stands_by(grant));
-        Ok(())
     }
 
     /// Judges a request to `place`, the path of a feed or a route as it is configured.

@@ -4,6 +4,8 @@
 //! node that serves it, in the same order and under the same id.
 
 pub mod file;
+mod handed;
+mod held;
 mod memory;
 
 use std::sync::Arc;
@@ -11,12 +13,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use file::File;
+pub use handed::Handed;
+pub use held::Held;
 pub use memory::Memory;
 
 use crate::config::{self, Config};
 use crate::core::change::Change;
 use crate::core::id::EventId;
-use crate::hub::{Nothing, Recall, Topic};
+use crate::hub::{Recall, Topic};
 use crate::metrics::Registry;
 
 /// What one process runs with.
@@ -28,17 +32,22 @@ pub struct Running {
     pub recall: Arc<dyn Recall>,
 }
 
-/// Starts the backplane of this configuration. To be called within a runtime.
+/// Starts the backplane of this configuration; `handed` is what another process gave of its logs.
+/// To be called within a runtime.
 ///
 /// # Errors
 /// [`file::OpenError`] if events cannot be kept as it says.
-pub fn start(config: &Config, registry: &Registry) -> Result<Running, file::OpenError> {
+pub fn start(
+    config: &Config,
+    registry: &Registry,
+    handed: Handed,
+) -> Result<Running, file::OpenError> {
     let metrics = file::Metrics::new(registry);
     let store = match &config.backplane {
         config::Backplane::Memory => {
             return Ok(Running {
-                backplane: Arc::new(Memory),
-                recall: Arc::new(Nothing),
+                backplane: Arc::new(Held::new(Arc::new(Memory))),
+                recall: Arc::new(handed),
             });
         }
         config::Backplane::File(store) => store,
@@ -46,7 +55,7 @@ pub fn start(config: &Config, registry: &Registry) -> Result<Running, file::Open
     let file = File::open(config, store, metrics)?;
     tokio::spawn(Arc::clone(&file).keep());
     Ok(Running {
-        backplane: file.clone(),
+        backplane: Arc::new(Held::new(file.clone())),
         recall: file,
     })
 }

@@ -38,6 +38,7 @@ where
         metrics: Metrics::new(&Registry::default()),
         leaving: leaving.subscribe(),
         unfinished: TaskTracker::new(),
+        newcomers: TaskTracker::new(),
     };
     let serve = move || {
         runtime.block_on(async {

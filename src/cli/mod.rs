@@ -1,4 +1,4 @@
-//! The command line: arguments in, one of seven jobs out.
+//! The command line: arguments in, one of eight jobs out.
 //!
 //! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
@@ -10,6 +10,7 @@ mod diff;
 #[doc(hidden)]
 pub mod fuzz;
 mod logs;
+mod ready;
 mod record;
 mod recording;
 mod replay;
@@ -57,6 +58,8 @@ enum Job {
     Run(run::Arguments),
     /// Check a configuration file and say what it does, without starting anything
     Check(check::Arguments),
+    /// Say whether the pollcast on this machine is ready, by its exit code: for health checks
+    Ready(ready::Arguments),
     /// Show it all: a made-up legacy API, pollcast in front of it, and a page to watch
     Demo(demo::Arguments),
     /// Subscribe to a feed and print each change, or wait until it says what is waited for
@@ -101,6 +104,9 @@ pub enum CliError {
     /// `record` cannot go on.
     #[error(transparent)]
     Record(#[from] record::RecordError),
+    /// `ready` gets no answer.
+    #[error(transparent)]
+    Ready(#[from] ready::ReadyError),
     /// `replay` has nothing to serve, or nowhere to do so.
     #[error(transparent)]
     Replay(#[from] replay::ReplayError),
@@ -138,6 +144,7 @@ pub fn run() -> Result<ExitCode, CliError> {
     match Arguments::parse().job {
         Job::Run(arguments) => run::run(&arguments),
         Job::Check(arguments) => check::check(&arguments),
+        Job::Ready(arguments) => ready::ready(&arguments),
         Job::Demo(arguments) => demo::demo(&arguments),
         Job::Tail(arguments) => tail::tail(&arguments),
         Job::Record(arguments) => record::record(&arguments),

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
             problem.what
         );
     }
-    let server = Server::bind(config)?
+    let server = Server::bind_replaceable(config)?
         .read_from(arguments.config.clone())
         .losing(logs.dropped());
     let introduction = introduction(&server);

@@ -8,6 +8,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::access::Outcome;
 use super::guarded::Given;
 use super::routes::Destination;
+use super::scope::Scope;
 use crate::auth::Grant;
 use crate::core::trace::Parent;
 use crate::listen::Request;
@@ -16,6 +17,8 @@ use crate::traces::Span;
 
 /// What is kept of a request from its head to its end.
 pub struct Context {
+    /// What the configuration of its moment says.
+    pub(super) scope: Arc<Scope>,
     /// Where it is passed through to, once that is known.
     pub(super) destination: Option<Destination>,
     /// The servers that were asked, the last of them in use.
@@ -40,8 +43,9 @@ pub struct Context {
 
 impl Context {
     /// A request whose head is there.
-    pub(super) fn new(in_flight: TaskTrackerToken) -> Self {
+    pub(super) fn new(scope: Arc<Scope>, in_flight: TaskTrackerToken) -> Self {
         Self {
+            scope,
             destination: None,
             asked: Vec::new(),
             began: Instant::now(),

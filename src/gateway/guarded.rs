@@ -15,6 +15,7 @@ use pingora::proxy::Session;
 
 use super::access::Outcome;
 use super::cors::Headers;
+use super::scope::Scope;
 use super::writer::{Writers, retry};
 use super::{Context, Gateway, asked, cors, is_secure, negotiate, overload, problem, subscribe};
 use crate::auth::{Asking, Denied, Grant, Guard, Source, TICKET};
@@ -56,7 +57,7 @@ impl Gateway {
         let events = negotiate::is_subscription(feed, session.req_header());
         let request = session.req_header();
         let shown = (&request.headers, &request.uri);
-        let asking = self.asking(shown, &captures, events, session);
+        let asking = ctx.scope.asking(shown, &captures, events, session);
         let ticket = asking.find(&Source::Query(TICKET.to_owned()));
         let judged = match ticket.filter(|_| events && self.guard.gives_tickets()) {
             Some(ticket) => self.guard.admit_by_ticket(&feed.path, &ticket, &asking),
@@ -67,7 +68,8 @@ impl Gateway {
         }
         match judged {
             Ok(grant) => {
-                let destination = self.routes.destination(uri_path(session), Some(feed));
+                let routes = &ctx.scope.routes;
+                let destination = routes.destination(uri_path(session), Some(feed));
                 let route = destination
                     .as_ref()
                     .and_then(|destination| destination.route());
@@ -102,7 +104,9 @@ impl Gateway {
             headers: session.req_header().headers.clone(),
             uri: session.req_header().uri.clone(),
         });
-        let asking = self.asking((&given.headers, &given.uri), &[], false, session);
+        let asking = ctx
+            .scope
+            .asking((&given.headers, &given.uri), &[], false, session);
         match self.guard.admit(&route.path, policy, &asking).await {
             Ok(grant) => {
                 let feed = destination.feed().map(|feed| &**feed);
@@ -115,25 +119,6 @@ impl Gateway {
                 ctx.destination = None;
                 refuse(&denied, Vec::new(), false, session).await
             }
-        }
-    }
-
-    /// What there is to judge a request by.
-    pub(super) fn asking<'a>(
-        &self,
-        (headers, uri): (&'a HeaderMap, &'a Uri),
-        captures: &'a [String],
-        events: bool,
-        session: &'a Session,
-    ) -> Asking<'a> {
-        Asking {
-            headers,
-            method: &session.req_header().method,
-            uri,
-            events,
-            is_secure: is_secure(session),
-            captures,
-            client: self.address(session),
         }
     }
 
@@ -160,6 +145,27 @@ impl Gateway {
         }
         let events = negotiate::is_subscription(feed, session.req_header());
         refuse(&denied, headers, events, session).await
+    }
+}
+
+impl Scope {
+    /// What there is to judge a request by.
+    pub(super) fn asking<'a>(
+        &self,
+        (headers, uri): (&'a HeaderMap, &'a Uri),
+        captures: &'a [String],
+        events: bool,
+        session: &'a Session,
+    ) -> Asking<'a> {
+        Asking {
+            headers,
+            method: &session.req_header().method,
+            uri,
+            events,
+            is_secure: is_secure(session),
+            captures,
+            client: self.address(session),
+        }
     }
 }
 

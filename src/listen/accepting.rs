@@ -1,7 +1,8 @@
 //! An entrance at which clients are accepted.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use pingora::apps::ServerApp;
@@ -14,6 +15,8 @@ use super::{Entrance, Manner, Rules, Terms, accept};
 /// Clients are accepted until this is dropped; those who are in stay.
 pub struct Accepting {
     address: SocketAddr,
+    /// As configured, and another hold of the socket.
+    copy: (SocketAddr, TcpListener),
     terms: watch::Sender<Arc<Terms>>,
     task: AbortHandle,
     /// Looks after the certificate.
@@ -34,12 +37,13 @@ impl Accepting {
     where
         A: ServerApp + Send + Sync + 'static,
     {
-        let address = entrance.address();
+        let (address, copy) = (entrance.address(), entrance.copy()?);
         let (listener, terms) = entrance.open_up(rules)?;
         let (terms, current) = watch::channel(terms);
         let task = tasks.spawn(accept(listener, app, current));
         let mut accepting = Self {
             address,
+            copy,
             terms,
             task,
             care: None,
@@ -65,6 +69,12 @@ impl Accepting {
             let counters = metrics.certificate(self.address);
             AbortOnDropHandle::new(tokio::spawn(certificates.keep_fresh(counters)))
         });
+    }
+
+    /// The address as configured, whose port may be 0, and the socket, which listens for as long as
+    /// anybody has a hold of it.
+    pub fn socket(&self) -> (SocketAddr, BorrowedFd<'_>) {
+        (self.copy.0, self.copy.1.as_fd())
     }
 
     /// Where it is.

@@ -1,13 +1,14 @@
 //! What is known of one connection, and how long it may stay without a request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pingora::protocols::Digest;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// One accepted connection, whatever is spoken on it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Connection {
     /// Requests under way, and streams that outlived theirs.
     requests: AtomicUsize,
     was_asked: AtomicBool,
+    /// Counts it among those on which nothing was asked yet.
+    newcomer: Mutex<Option<TaskTrackerToken>>,
     /// Wakes when the first begins or the last ends.
     turned: Notify,
     /// Whether what was written last did not fit into the socket.
@@ -28,11 +31,12 @@ pub struct Request(Arc<Connection>);
 
 impl Connection {
     /// A connection from this client, on which nothing was asked yet.
-    pub(super) fn new(peer: SocketAddr) -> Arc<Self> {
+    pub(super) fn new(peer: SocketAddr, newcomer: TaskTrackerToken) -> Arc<Self> {
         Arc::new(Self {
             peer,
             requests: AtomicUsize::new(0),
             was_asked: AtomicBool::new(false),
+            newcomer: Mutex::new(Some(newcomer)),
             turned: Notify::new(),
             is_blocked: AtomicBool::new(false),
         })
@@ -51,7 +55,10 @@ impl Connection {
 
     /// Counts a request whose head is read.
     pub fn request(self: &Arc<Self>) -> Request {
-        self.was_asked.store(true, Ordering::Relaxed);
+        if !self.was_asked.swap(true, Ordering::Relaxed) {
+            let mut newcomer = self.newcomer.lock().unwrap_or_else(PoisonError::into_inner);
+            *newcomer = None;
+        }
         if self.requests.fetch_add(1, Ordering::SeqCst) == 0 {
             self.turned.notify_one();
         }
@@ -113,10 +120,15 @@ impl Drop for Request {
 mod tests {
     use std::pin::pin;
 
+    use tokio_util::task::TaskTracker;
+
     use super::*;
 
     fn connection() -> Arc<Connection> {
-        Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)))
+        Connection::new(
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            TaskTracker::new().token(),
+        )
     }
 
     /// Whether it is ready, after everything else had its turn.

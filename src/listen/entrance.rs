@@ -14,6 +14,8 @@ use crate::config::Listener;
 #[derive(Debug)]
 pub struct Entrance {
     address: SocketAddr,
+    /// The address as configured, whose port may be 0.
+    wanted: SocketAddr,
     socket: TcpListener,
     manner: Manner,
 }
@@ -67,14 +69,20 @@ pub enum OpenError {
 }
 
 impl Entrance {
-    /// Takes hold of the address, and reads the certificate; port 0 picks a free one.
+    /// Takes hold of the address, and reads the certificate; port 0 picks a free one. With a
+    /// `socket` that listens there already, as another process may hand over, takes that.
     ///
     /// # Errors
     /// [`OpenError`] if one of them is not to be had.
-    pub fn open(listener: &Listener) -> Result<Self, OpenError> {
+    pub fn open(listener: &Listener, socket: Option<TcpListener>) -> Result<Self, OpenError> {
         let manner = Manner::of(listener)?;
-        let entrance = Self::at(listen(listener.address)?)?;
-        Ok(Self { manner, ..entrance })
+        let socket = socket.map_or_else(|| listen(listener.address), Ok)?;
+        let entrance = Self::at(socket)?;
+        Ok(Self {
+            wanted: listener.address,
+            manner,
+            ..entrance
+        })
     }
 
     /// An entrance for HTTP/1.1 on plain TCP, at a socket that is listened at already.
@@ -84,8 +92,10 @@ impl Entrance {
     pub fn at(socket: TcpListener) -> io::Result<Self> {
         // The runtime takes sockets as they are.
         socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
         Ok(Self {
-            address: socket.local_addr()?,
+            address,
+            wanted: address,
             socket,
             manner: Manner::default(),
         })
@@ -94,6 +104,15 @@ impl Entrance {
     /// Where it is, with the port that was picked.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address as configured, whose port may be 0, and another hold of the socket, which
+    /// listens for as long as anybody has one.
+    ///
+    /// # Errors
+    /// If the process may open no more files.
+    pub fn copy(&self) -> io::Result<(SocketAddr, TcpListener)> {
+        Ok((self.wanted, self.socket.try_clone()?))
     }
 
     /// How its URLs begin: `http` or `https`.

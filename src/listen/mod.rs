@@ -42,6 +42,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
 
 pub use accepting::Accepting;
@@ -80,6 +81,8 @@ pub struct Rules {
     pub leaving: watch::Receiver<bool>,
     /// Counts the connections that must be finished before the process leaves.
     pub unfinished: TaskTracker,
+    /// Counts the connections on which nothing was asked yet.
+    pub newcomers: TaskTracker,
 }
 
 /// Accepts and serves for ever, without a look at the files of a certificate.
@@ -140,7 +143,8 @@ where
             Ok((stream, peer)) => {
                 shortage.accepted();
                 reception.terms.counters.accepted.inc();
-                tokio::spawn(Arc::clone(&reception).receive(stream, peer));
+                let newcomer = reception.terms.rules.newcomers.token();
+                tokio::spawn(Arc::clone(&reception).receive(stream, peer, newcomer));
             }
             Err(error) => {
                 reception.terms.counters.failed(shortage::reason(&error));
@@ -167,9 +171,14 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
     }
 
     /// Serves one connection from its first byte to its last.
-    async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn receive(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        newcomer: TaskTrackerToken,
+    ) {
         let deadline = Instant::now() + self.terms.rules.header_timeout;
-        let prepared = timeout_at(deadline, self.prepare(stream, peer)).await;
+        let prepared = timeout_at(deadline, self.prepare(stream, peer, newcomer)).await;
         let (stream, connection) = match prepared.unwrap_or(Err(Refused::HeaderTimeout)) {
             Ok(prepared) => prepared,
             Err(why) => {
@@ -195,6 +204,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
         &self,
         mut stream: TcpStream,
         peer: SocketAddr,
+        newcomer: TaskTrackerToken,
     ) -> Result<(Stream, Arc<Connection>), Refused> {
         let mut told = Told::default();
         if self.terms.manner.is_behind_proxy {
@@ -204,7 +214,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
                 Refused::ProxyHeader
             })?;
         }
-        let connection = Connection::new(told.client.unwrap_or(peer));
+        let connection = Connection::new(told.client.unwrap_or(peer), newcomer);
         let mut socket = Socket::new(stream, Arc::clone(&connection), told.rest);
         let stream: Stream = match &self.terms.manner.tls {
             Some(certificates) => {

@@ -3,7 +3,6 @@
 //! Promises that each step has a bound, and that who is told twice to leave leaves at once.
 
 use std::future::Future;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,23 @@ use crate::traces::Tracer;
 
 /// Closing the store may take so long, whatever time is left.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// Waits until every connection was asked something or is gone, until the deadline. False if told
+/// to leave meanwhile.
+pub(super) async fn newcomers<F: Future<Output = ()>>(
+    newcomers: &TaskTracker,
+    deadline: Instant,
+    leave: &mut impl FnMut() -> F,
+) -> bool {
+    newcomers.close();
+    tokio::select! {
+        _ = timeout_at(deadline, newcomers.wait()) => true,
+        () = leave() => {
+            warn!("told twice to leave");
+            false
+        }
+    }
+}
 
 /// Waits for all that is open to be finished, until the deadline. False if told to leave meanwhile.
 pub(super) async fn finished<F: Future<Output = ()>>(

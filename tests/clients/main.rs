@@ -16,6 +16,7 @@ mod client;
 mod compressed;
 mod dashboards;
 mod demo_page;
+mod deployment;
 mod fetch_event_source;
 mod graphql;
 mod hour;

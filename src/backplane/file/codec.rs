@@ -16,14 +16,14 @@ const NEVER: u64 = u64::MAX;
 
 /// One event: which it is, how many were written before it, and its forms.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Written {
-    pub(super) sequence: u64,
-    pub(super) count: u64,
-    pub(super) kept: Kept,
+pub(in crate::backplane) struct Written {
+    pub(in crate::backplane) sequence: u64,
+    pub(in crate::backplane) count: u64,
+    pub(in crate::backplane) kept: Kept,
 }
 
 impl Written {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(in crate::backplane) fn encode(&self) -> Vec<u8> {
         let Kept {
             patch,
             merge,
@@ -49,7 +49,7 @@ impl Written {
         sealed(to)
     }
 
-    pub(super) fn decode(bytes: Vec<u8>) -> Option<Self> {
+    pub(in crate::backplane) fn decode(bytes: Vec<u8>) -> Option<Self> {
         let mut from = unsealed(bytes)?;
         let (sequence, count) = (from.try_get_u64().ok()?, from.try_get_u64().ok()?);
         let at = Some(from.try_get_u64().ok()?).filter(|at| *at != NEVER);
@@ -84,7 +84,7 @@ fn item(from: &mut Bytes) -> Option<ItemEvent> {
     Some(ItemEvent { kind, data })
 }
 
-pub(super) fn encode_lineage(lineage: &Lineage) -> Vec<u8> {
+pub(in crate::backplane) fn encode_lineage(lineage: &Lineage) -> Vec<u8> {
     let mut to = Vec::new();
     for (epoch, last) in lineage.earlier() {
         to.put_u64(epoch.bits());
@@ -94,7 +94,7 @@ pub(super) fn encode_lineage(lineage: &Lineage) -> Vec<u8> {
     sealed(to)
 }
 
-pub(super) fn decode_lineage(bytes: Vec<u8>) -> Option<Lineage> {
+pub(in crate::backplane) fn decode_lineage(bytes: Vec<u8>) -> Option<Lineage> {
     let mut from = unsealed(bytes)?;
     let mut earlier = Vec::new();
     while from.len() >= 16 {
@@ -106,14 +106,14 @@ pub(super) fn decode_lineage(bytes: Vec<u8>) -> Option<Lineage> {
 }
 
 /// A document as of the event with this sequence.
-pub(super) fn encode_document(sequence: u64, document: &[u8]) -> Vec<u8> {
+pub(in crate::backplane) fn encode_document(sequence: u64, document: &[u8]) -> Vec<u8> {
     let mut to = Vec::with_capacity(document.len() + 12);
     to.put_u64(sequence);
     to.put_slice(document);
     sealed(to)
 }
 
-pub(super) fn decode_document(bytes: Vec<u8>) -> Option<(u64, Bytes)> {
+pub(in crate::backplane) fn decode_document(bytes: Vec<u8>) -> Option<(u64, Bytes)> {
     let mut from = unsealed(bytes)?;
     Some((from.try_get_u64().ok()?, from))
 }

@@ -13,7 +13,7 @@ use crate::config::Feed;
 use crate::hub::Identity;
 
 /// What makes the digests of one store differ from those of any other.
-pub(super) struct Secret {
+pub(in crate::backplane) struct Secret {
     bytes: [u8; 32],
     key: PKey<Private>,
 }
@@ -25,17 +25,17 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
-    pub(super) fn new(bytes: [u8; 32]) -> Self {
+    pub(in crate::backplane) fn new(bytes: [u8; 32]) -> Self {
         let key = PKey::hmac(&bytes).expect("invariant: OpenSSL takes a key of 256 bits");
         Self { bytes, key }
     }
 
     /// For digests of the hub's own.
-    pub(super) fn bytes(&self) -> [u8; 32] {
+    pub(in crate::backplane) fn bytes(&self) -> [u8; 32] {
         self.bytes
     }
 
-    pub(super) fn mark(&self, feed: &Feed, identity: &Identity) -> Mark {
+    pub(in crate::backplane) fn mark(&self, feed: &Feed, identity: &Identity) -> Mark {
         let mut text = Vec::new();
         let mut part = |bytes: &[u8]| {
             text.extend((bytes.len() as u64).to_be_bytes());

@@ -14,11 +14,11 @@
 //! | `mark` | what a topic is known by |
 //! | `metrics`, `error` | what is counted, why a store cannot be opened |
 
-mod codec;
+pub(super) mod codec;
 mod desk;
 mod error;
 mod life;
-mod mark;
+pub(super) mod mark;
 mod metrics;
 mod table;
 

@@ -17,6 +17,8 @@ struct Letters {
     ready: Vec<Ready>,
     /// The shard's task, if it sleeps.
     sleeper: Option<Waker>,
+    /// How often the shard looked.
+    rounds: u64,
 }
 
 /// What something happened to, by its index in the shard. The index may have another owner by the
@@ -59,12 +61,20 @@ impl Mailbox {
     /// Takes what has come, and wakes `sleeper` for what comes next.
     pub fn collect(&self, newcomers: &mut Vec<Newcomer>, ready: &mut Vec<Ready>, sleeper: &Waker) {
         let mut letters = self.lock();
+        letters.rounds += 1;
         newcomers.append(&mut letters.newcomers);
         ready.append(&mut letters.ready);
         match &mut letters.sleeper {
             Some(old) => old.clone_from(sleeper),
             none => *none = Some(sleeper.clone()),
         }
+    }
+
+    /// Has the shard look, and says how often it did until now.
+    pub fn knock(&self) -> u64 {
+        let mut rounds = 0;
+        self.post(|letters| rounds = letters.rounds);
+        rounds
     }
 
     fn post(&self, write: impl FnOnce(&mut Letters)) {

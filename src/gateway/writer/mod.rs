@@ -103,6 +103,13 @@ impl Writers {
         }
     }
 
+    /// What wakes every shard and says how far each had come: a number that moves by the next call
+    /// if the shard is alive.
+    pub fn pulse(&self) -> impl Fn() -> Vec<u64> + Send + 'static {
+        let shards = self.shards.clone();
+        move || shards.iter().map(|shard| shard.knock()).collect()
+    }
+
     /// Serves this subscriber until it leaves or is sent away. The streams of one HTTP/2
     /// connection, which is told by its `peer`, are served together, so that one write takes the
     /// frames of many.

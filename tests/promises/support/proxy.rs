@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use super::ended;
+use super::{ended, eventually};
 
 /// A running pollcast; killed when dropped.
 pub struct Proxy {
@@ -13,6 +14,8 @@ pub struct Proxy {
     address: SocketAddr,
     admin: SocketAddr,
     log: Arc<Mutex<String>>,
+    /// The process that took over from the child, by its id.
+    successor: Option<u32>,
     _folder: tempfile::TempDir,
 }
 
@@ -40,6 +43,14 @@ impl Proxy {
     pub fn start_admin(more: &str, config: &str) -> Self {
         let admin = format!("admin: {{ listen: \"127.0.0.1:0\"{more} }}\n");
         Self::start(&format!("{admin}{config}"))
+    }
+
+    /// This file instead of the binary that was built.
+    pub fn start_at(program: &Path, config: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
+        command.envs(variables.iter().copied());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_by(command, config, folder)
     }
 
     /// With so many file descriptors at most.
@@ -78,7 +89,8 @@ impl Proxy {
         Self::start_by(command, config, folder)
     }
 
-    fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
+    /// By this command, to which the arguments are added.
+    pub fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
         let mut listeners = String::new();
         for (key, section) in [
@@ -128,6 +140,7 @@ impl Proxy {
             address: addresses[0],
             admin,
             log,
+            successor: None,
             _folder: folder,
         }
     }
@@ -155,8 +168,26 @@ impl Proxy {
         format!("http://{}{path}", self.address)
     }
 
+    /// The process that serves.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or_else(|| self.child.id())
+    }
+
+    /// The configuration's file.
+    pub fn file(&self) -> PathBuf {
+        self._folder.path().join("pollcast.yaml")
+    }
+
+    /// Has another process take over, and waits until it says so.
+    pub fn upgrade(&mut self) {
+        let before = self.pid();
+        self.signal("USR2");
+        let mut successor = None;
+        eventually("another process takes over", || {
+            successor = self.log().lines().rev().find_map(taken_over_by);
+            successor.is_some_and(|successor| successor != before && !is_gone(successor))
+        });
+        self.successor = successor;
     }
 
     /// What it has logged.
@@ -223,12 +254,31 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if let Some(successor) = self.successor.filter(|process| !is_gone(*process)) {
+            signal(successor, "KILL");
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- log of pollcast\n{}", self.log());
         }
     }
+}
+
+/// Whether a process has ended, though nobody may have asked how.
+pub fn is_gone(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
+    status.map_or(true, |status| {
+        let state = status.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        state.is_none_or(|state| state.starts_with('Z'))
+    })
+}
+
+/// The process that a line of the log tells of.
+fn taken_over_by(line: &str) -> Option<u32> {
+    let (_, rest) = line.split_once("another process serves")?;
+    let (_, number) = rest.split_once("process=")?;
+    number.split(' ').next()?.parse().ok()
 }
 
 /// Sends a signal to a process that the test started.
