@@ -88,7 +88,7 @@ fn folder(node: &Node<'_>) -> Option<PathBuf> {
 }
 
 fn sync(node: &Node<'_>) -> Option<Synced> {
-    if node.value().as_str() == Some("always") {
+    if node.value().is_string() && node.text()?.text == "always" {
         return Some(Synced::Always);
     }
     node.duration(Duration::from_millis(10)).map(Synced::Every)

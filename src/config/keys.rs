@@ -345,6 +345,6 @@ mod tests {
         assert!(remedy(&FEED, "interval").starts_with("write it under `poll`"));
         assert!(remedy(&TOP, "drain").starts_with("write it under `server`"));
         assert!(remedy(&ADMIN, "colour").starts_with("known keys: listen"));
-        assert_eq!(TOP.refusal("backplane").unwrap().0, "not supported yet");
+        assert_eq!(BACKPLANE.refusal("redis").unwrap().0, "not supported yet");
     }
 }

@@ -296,11 +296,11 @@ fn a_full_disk_leaves_feeds_running_and_is_written_again_when_it_can() {
         stream.expect("patch");
         !degraded()
     });
-    assert_eq!(
-        proxy.log().matches("the store cannot be written").count(),
-        1
-    );
-    assert_eq!(proxy.log().matches("the store is written again").count(), 1);
+    let said = |what: &str| proxy.log().matches(what).count();
+    eventually("the end is logged", || {
+        said("the store is written again") == 1
+    });
+    assert_eq!(said("the store cannot be written"), 1);
     stage.serves(numbered(n + 1));
     let last = stream.expect("patch").id.unwrap();
     proxy.kill();

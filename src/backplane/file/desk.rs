@@ -32,6 +32,15 @@ pub(super) struct Desk {
     pub(super) is_dirty: bool,
 }
 
+/// A store that was just opened.
+pub(super) struct Opened {
+    pub(super) desk: Desk,
+    /// What its digests are made with.
+    pub(super) secret: [u8; 32],
+    /// What topics were, by their marks.
+    pub(super) pasts: HashMap<Mark, Past>,
+}
+
 /// A topic of which the store has everything up to `newest`.
 #[derive(Debug)]
 struct Row {
@@ -73,7 +82,7 @@ impl Desk {
         config: &Store,
         always: bool,
         keeps: impl Fn(&str) -> bool,
-    ) -> Result<(Self, [u8; 32], HashMap<Mark, Past>), OpenError> {
+    ) -> Result<Opened, OpenError> {
         let folder = &config.path;
         let mut table = Table::open(folder, always)?;
         let secret = table.secret(random())?;
@@ -85,14 +94,7 @@ impl Desk {
             source,
         };
         if !Life::goes_on(folder, count) {
-            for it in &mut found {
-                let newest = it.events.last().map_or(0, |event| event.sequence);
-                it.lineage.go_on(newest, fresh());
-            }
-            let lineages = found.iter().map(|it| (it.number, it.lineage.clone()));
-            table
-                .go_on_in(&lineages.collect::<Vec<_>>())
-                .map_err(broken)?;
+            go_on_afresh(&mut table, &mut found).map_err(broken)?;
         }
         let (mut rows, mut pasts, mut gone) = (HashMap::new(), HashMap::new(), Vec::new());
         for it in found {
@@ -120,7 +122,11 @@ impl Desk {
             rows,
             is_dirty: false,
         };
-        Ok((desk, secret, pasts))
+        Ok(Opened {
+            desk,
+            secret,
+            pasts,
+        })
     }
 
     /// Whether the store has everything of this topic.
@@ -271,6 +277,17 @@ impl Desk {
         self.is_dirty = true;
         Ok(self.life.counts(self.count)?)
     }
+}
+
+/// The store may lack events that somebody got: from the next event of each topic on there is another
+/// epoch.
+fn go_on_afresh(table: &mut Table, found: &mut [Found]) -> rusqlite::Result<()> {
+    for it in &mut *found {
+        let newest = it.events.last().map_or(0, |event| event.sequence);
+        it.lineage.go_on(newest, fresh());
+    }
+    let lineages = found.iter().map(|it| (it.number, it.lineage.clone()));
+    table.go_on_in(&lineages.collect::<Vec<_>>())
 }
 
 /// Which events a topic has room for.

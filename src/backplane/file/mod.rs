@@ -87,16 +87,16 @@ impl File {
         let kept: Vec<_> = feeds.filter(is_kept).map(|it| it.path.clone()).collect();
         let lingers = config.feeds.iter().map(|feed| feed.poll.linger);
         let keeps = |feed: &str| kept.iter().any(|it| it == feed);
-        let (desk, secret, pasts) = Desk::open(store, store.sync == Synced::Always, keeps)?;
+        let opened = Desk::open(store, store.sync == Synced::Always, keeps)?;
         Ok(Arc::new(Self {
             config: store.clone(),
             longest_linger: lingers.max().unwrap_or_default(),
-            secret: Secret::new(secret),
+            secret: Secret::new(opened.secret),
             desk: tokio::sync::Mutex::new(Counter {
-                desk: Some(desk),
+                desk: Some(opened.desk),
                 failing_since: None,
             }),
-            pasts: Mutex::new(pasts),
+            pasts: Mutex::new(opened.pasts),
             gone: Mutex::default(),
             claimed: Mutex::default(),
             metrics,
@@ -260,7 +260,7 @@ impl Backplane for File {
             return Ok(());
         }
         let always = self.config.sync == Synced::Always;
-        let (mut desk, _, _) = aside(|| Desk::open(&self.config, always, |_| true))?;
+        let mut desk = aside(|| Desk::open(&self.config, always, |_| true))?.desk;
         // Somebody else may have written: nothing that stands there is in step with a topic.
         desk.estrange();
         counter.desk = Some(desk);
