@@ -161,7 +161,7 @@ fn what_is_counted_is_about_what_the_process_takes() {
     let counter = Arc::clone(&count);
     let stage = Stage::new(move |_| Reply::json(changing(counter.fetch_add(1, Ordering::Relaxed))));
     let proxy = start(&stage.url(), "1GiB", "");
-    let mut streams: Vec<_> = (0..50)
+    let mut streams: Vec<_> = (0..100)
         .map(|n| subscribe(proxy.address(), &format!("/items/{n}")))
         .collect();
     let mut follow_until = |bytes: usize| {
@@ -172,9 +172,9 @@ fn what_is_counted_is_about_what_the_process_takes() {
             held(&proxy) > bytes
         });
     };
-    follow_until(4 * MIB);
+    follow_until(6 * MIB);
     let (held_before, resident_before) = (held(&proxy), proxy.resident());
-    follow_until(40 * MIB);
+    follow_until(22 * MIB);
     let counted = (held(&proxy) - held_before) as f64;
     let resident = proxy.resident().saturating_sub(resident_before) as f64;
     let share = counted / resident;
