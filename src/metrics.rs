@@ -4,7 +4,11 @@
 //! by configuration and never by clients. Each component keeps its own struct of metrics beside
 //! its code; there is no global.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use prometheus::core::Collector;
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder, histogram_opts,
 };
@@ -18,6 +22,52 @@ const MOMENTS: [f64; 14] = [
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     registry: prometheus::Registry,
+    families: Arc<Mutex<Vec<Family>>>,
+}
+
+/// Series of one name, which come and go with the configuration.
+#[derive(Clone, Debug)]
+enum Family {
+    Counters(IntCounterVec),
+    Gauges(IntGaugeVec),
+    Histograms(HistogramVec),
+}
+
+/// The labels of one series.
+pub struct Labels<'a>(&'a [LabelPair]);
+
+impl Labels<'_> {
+    /// The value of this label, if the series has it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let label = self.0.iter().find(|label| label.name() == name);
+        label.map(LabelPair::value)
+    }
+}
+
+impl Family {
+    fn retain(&self, is_kept: &impl Fn(&Labels<'_>) -> bool) {
+        for family in self.collect() {
+            let unkept = family.get_metric().iter().map(Metric::get_label);
+            for labels in unkept.filter(|labels| !is_kept(&Labels(labels))) {
+                let values = labels.iter().map(|label| (label.name(), label.value()));
+                let values: HashMap<_, _> = values.collect();
+                // Another may have been faster.
+                let _ = match self {
+                    Family::Counters(family) => family.remove(&values),
+                    Family::Gauges(family) => family.remove(&values),
+                    Family::Histograms(family) => family.remove(&values),
+                };
+            }
+        }
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        match self {
+            Family::Counters(family) => family.collect(),
+            Family::Gauges(family) => family.collect(),
+            Family::Histograms(family) => family.collect(),
+        }
+    }
 }
 
 impl Registry {
@@ -40,6 +90,7 @@ impl Registry {
         let family =
             IntCounterVec::new(opts, labels).expect("invariant: names in the source are valid");
         self.register(family.clone());
+        self.lock().push(Family::Counters(family.clone()));
         family
     }
 
@@ -49,6 +100,7 @@ impl Registry {
         let family =
             IntGaugeVec::new(opts, labels).expect("invariant: names in the source are valid");
         self.register(family.clone());
+        self.lock().push(Family::Gauges(family.clone()));
         family
     }
 
@@ -72,7 +124,21 @@ impl Registry {
         let family =
             HistogramVec::new(opts, labels).expect("invariant: names in the source are valid");
         self.register(family.clone());
+        self.lock().push(Family::Histograms(family.clone()));
         family
+    }
+
+    /// Forgets the series that are not to be kept: those of what the configuration has no more.
+    /// Whoever still counts in one counts in vain; who looks it up again makes it anew.
+    pub fn retain(&self, is_kept: impl Fn(&Labels<'_>) -> bool) {
+        for family in &*self.lock() {
+            family.retain(&is_kept);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Family>> {
+        // It is only ever added to.
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The Prometheus text exposition format, version 0.0.4.

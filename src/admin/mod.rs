@@ -12,7 +12,7 @@
 //! | `view` | where everything is looked up |
 //! | `status`, `topics`, `topic`, `feeds`, `upstreams` | what is said of each, as JSON |
 //! | `parts` | what several of these say alike |
-//! | `poke` | polls on request |
+//! | `poke`, `reload` | polls on request; the configuration read anew |
 //! | `assets` | the page's files |
 
 mod answer;
@@ -22,6 +22,7 @@ mod feeds;
 mod live;
 mod parts;
 mod poke;
+mod reload;
 mod status;
 mod stream;
 mod topic;
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::Result;
@@ -42,7 +44,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -57,13 +59,15 @@ use answer::{Answer, PATIENCE};
 use asked::GONE;
 use assets::Assets;
 use live::{Gallery, Subject, Unwatched};
+pub use reload::Reloaded;
 use view::View;
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 /// What is said of any other path.
 const PATHS: &str = "try /, /metrics, /api/status, /api/topics, /api/topic, /api/feeds, \
-                     /api/upstreams, /api/config, /api/poll, /api/openapi.json, /healthz or /readyz";
+                     /api/upstreams, /api/config, /api/poll, /api/reload, /api/openapi.json, \
+                     /healthz or /readyz";
 /// Seconds for which a connection is kept for another request.
 const KEEPALIVE: u64 = 60;
 /// How long a body that nobody wants may take.
@@ -75,24 +79,32 @@ pub struct Sources {
     pub registry: Registry,
     /// The topics.
     pub hub: Arc<Hub>,
-    /// The servers of each upstream.
-    pub peers: Arc<Peers>,
     /// What is let through to them.
     pub gates: Arc<Gates>,
     /// What polls came to.
     pub polls: upstream::Metrics,
     /// The time.
     pub clock: Clock,
-    /// Where clients are accepted, as beginnings of URLs.
-    pub listeners: Vec<String>,
-    /// The configuration in force, without what is secret in it.
-    pub config: Box<RawValue>,
-    /// The file that it was read from.
+    /// What is in force.
+    pub in_force: InForce,
+    /// The file that the configuration is read from.
     pub file: Option<PathBuf>,
+    /// Whom to ask that it is read anew.
+    pub reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
     /// Turns true when the process is about to leave.
     pub draining: watch::Receiver<bool>,
     /// Counts the streams that must be ended before it does.
     pub unfinished: TaskTracker,
+}
+
+/// What one configuration brings with it.
+pub struct InForce {
+    /// The servers of each upstream.
+    pub peers: Arc<Peers>,
+    /// Where clients are accepted, as beginnings of URLs.
+    pub listeners: Vec<String>,
+    /// The configuration, without what is secret in it.
+    pub config: Box<RawValue>,
 }
 
 /// Answers on the private listener.
@@ -101,6 +113,7 @@ pub struct Admin {
     view: Arc<View>,
     gallery: Arc<Gallery>,
     assets: Assets,
+    reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
     unfinished: TaskTracker,
 }
 
@@ -115,13 +128,11 @@ impl Admin {
     pub fn new(sources: Sources) -> Arc<Self> {
         let view = Arc::new(View {
             hub: sources.hub,
-            peers: sources.peers,
             gates: sources.gates,
             polls: sources.polls,
             clock: sources.clock,
             started: sources.clock.now(),
-            listeners: sources.listeners,
-            config: sources.config,
+            in_force: ArcSwap::from_pointee(sources.in_force),
             file: sources.file,
             draining: sources.draining,
         });
@@ -130,8 +141,14 @@ impl Admin {
             gallery: Gallery::new(Arc::clone(&view)),
             view,
             assets: Assets::load(),
+            reloads: sources.reloads,
             unfinished: sources.unfinished,
         })
+    }
+
+    /// Tells of another configuration from now on.
+    pub fn follow(&self, in_force: InForce) {
+        self.view.in_force.store(Arc::new(in_force));
     }
 
     fn reply(&self, request: &RequestHeader) -> Reply {
@@ -175,7 +192,8 @@ impl Admin {
                 Answer::json(StatusCode::OK, list)
             }
             "/api/upstreams" => {
-                let list = upstreams::list(&view.peers, &view.gates);
+                let in_force = view.in_force.load();
+                let list = upstreams::list(&in_force.peers, &view.gates);
                 Answer::json(StatusCode::OK, json(&list))
             }
             "/api/config" => Answer::json(StatusCode::OK, view.configuration()),
@@ -187,6 +205,10 @@ impl Admin {
     }
 
     async fn serve(&self, session: &mut ServerSession) -> Result<()> {
+        if session.req_header().uri.path() == reload::PATH {
+            let answer = reload::answer(&self.reloads, session.req_header()).await;
+            return answer.send(session).await;
+        }
         let subject = match self.reply(session.req_header()) {
             Reply::Whole(answer) => return answer.send(session).await,
             Reply::Live(subject) => subject,

@@ -86,6 +86,7 @@ struct OfOne {
 
 /// All of it, compact JSON.
 pub(super) fn text(view: &View) -> String {
+    let in_force = view.in_force.load();
     let (now, polls) = (view.clock.now(), view.polls.polls());
     let mut counted: Vec<_> = view.hub.counted();
     counted.sort_by(|(a, _), (b, _)| a.feed().path.cmp(&b.feed().path));
@@ -98,11 +99,11 @@ pub(super) fn text(view: &View) -> String {
         version: env!("CARGO_PKG_VERSION"),
         started: view.started.to_string(),
         ready: view.is_ready(),
-        listeners: &view.listeners,
+        listeners: &in_force.listeners,
         totals: Totals::of(&feeds),
         memory: Memory::of(view.hub.budget()),
         feeds,
-        upstreams: upstreams::list(&view.peers, &view.gates),
+        upstreams: upstreams::list(&in_force.peers, &view.gates),
     })
 }
 

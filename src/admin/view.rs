@@ -3,28 +3,26 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::live::Subject;
-use super::{json, status, topic};
+use super::{InForce, json, status, topic};
 use crate::clock::Clock;
 use crate::core::event::Timestamp;
 use crate::hub::Hub;
-use crate::peers::Peers;
 use crate::upstream::{self, Gates};
 
 /// Where everything is looked up.
 pub(super) struct View {
     pub(super) hub: Arc<Hub>,
-    pub(super) peers: Arc<Peers>,
     pub(super) gates: Arc<Gates>,
     pub(super) polls: upstream::Metrics,
     pub(super) clock: Clock,
     pub(super) started: Timestamp,
-    pub(super) listeners: Vec<String>,
-    pub(super) config: Box<RawValue>,
+    pub(super) in_force: ArcSwap<InForce>,
     pub(super) file: Option<PathBuf>,
     pub(super) draining: watch::Receiver<bool>,
 }
@@ -51,7 +49,7 @@ impl View {
     /// The configuration in force, without what is secret in it.
     pub(super) fn configuration(&self) -> String {
         json(&Configuration {
-            config: &self.config,
+            config: &self.in_force.load().config,
             file: self.file.as_ref().map(|file| file.display().to_string()),
         })
     }

@@ -3,6 +3,8 @@
 //! Promises that what was put in stays apart from what was written: a problem shows the latter, so
 //! that a secret never reaches a terminal or a log.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -88,6 +90,54 @@ impl Surroundings for System {
 
     fn memory(&self) -> Option<usize> {
         memory::given()
+    }
+}
+
+/// Surroundings in which a file says the same however often it is read.
+pub(super) struct Remembering<'a> {
+    around: &'a dyn Surroundings,
+    files: RefCell<HashMap<String, String>>,
+}
+
+impl<'a> Remembering<'a> {
+    pub(super) fn new(around: &'a dyn Surroundings) -> Self {
+        Self {
+            around,
+            files: RefCell::default(),
+        }
+    }
+}
+
+impl Surroundings for Remembering<'_> {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.around.variable(name)
+    }
+
+    fn file(&self, path: &str) -> io::Result<String> {
+        if let Some(text) = self.files.borrow().get(path) {
+            return Ok(text.clone());
+        }
+        let text = self.around.file(path)?;
+        self.files
+            .borrow_mut()
+            .insert(path.to_owned(), text.clone());
+        Ok(text)
+    }
+
+    fn locate(&self, path: &str) -> PathBuf {
+        self.around.locate(path)
+    }
+
+    fn parallelism(&self) -> usize {
+        self.around.parallelism()
+    }
+
+    fn open_files(&self) -> Option<u64> {
+        self.around.open_files()
+    }
+
+    fn memory(&self) -> Option<usize> {
+        self.around.memory()
     }
 }
 

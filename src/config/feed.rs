@@ -6,6 +6,7 @@ use super::deliver::deliver;
 use super::document::document;
 use super::events::events;
 use super::export::{Meanings, export};
+use super::fingerprint::Fingerprint;
 use super::keys::{DELIVER, DOCUMENT, EVENTS, FEED, REQUEST};
 use super::parameters::{parameters, refuse_keep};
 use super::poll::poll;
@@ -64,6 +65,7 @@ fn feed(
         upstream,
         request,
         events,
+        fingerprint: Fingerprint::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
-use super::expand::{Surroundings, System};
+use super::expand::{Remembering, Surroundings, System};
 use super::place;
 use super::problem::{LoadError, Problem, Problems, Warning};
 use super::sheet::{Sheet, in_file};
@@ -42,7 +42,8 @@ impl Config {
     pub fn parse(text: &str, around: &dyn Surroundings) -> Result<(Self, Vec<Warning>), Problems> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value = document(text).map_err(Problems::one)?;
-        let sheet = Sheet::new(around);
+        let around = Remembering::new(around);
+        let sheet = Sheet::new(&around);
         let config = resolve::config(&value, &sheet);
         sheet.conclude(config, in_file(text))
     }

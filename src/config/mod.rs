@@ -18,8 +18,10 @@
 //! | `place`, `problem`, `endpoint` | where it stands, and how it is told |
 //! | `ignore` | a line to be added to the file |
 //! | `shown` | the whole of it for an operator's eyes, secrets hidden |
+//! | `fingerprint`, `changes` | which document a feed has; what is different between two configurations |
 
 mod addresses;
+mod changes;
 mod credentials;
 mod deliver;
 mod document;
@@ -30,6 +32,7 @@ mod expand;
 mod export;
 mod feed;
 mod filter;
+mod fingerprint;
 mod headers;
 mod health_check;
 mod ignore;
@@ -65,11 +68,13 @@ mod upstream;
 mod value;
 
 pub use addresses::{Addresses, Forbidden};
+pub use changes::{Change, Changed, Changes, Entries};
 pub use credentials::Credentials;
 pub use egress::EgressProxy;
 pub use endpoint::{Endpoint, below};
 pub use expand::{Surroundings, System};
 pub use filter::compile;
+pub use fingerprint::Fingerprint;
 pub use health_check::HealthCheck;
 pub use ignore::ignore_line;
 pub use logs::{Access, LogFormat, Logs};
@@ -97,6 +102,7 @@ use ipnet::IpNet;
 use serde_json::value::RawValue;
 
 use crate::core::schedule::PaceRules;
+use shown::Veils;
 
 /// Everything a running pollcast was told.
 #[derive(Clone, Debug)]
@@ -117,6 +123,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// All of it, for [`Config::shown`]: as text, since as trees ten thousand feeds take some 80 MB more.
     shown: Box<RawValue>,
+    /// Where that is not what is meant.
+    veils: Veils,
 }
 
 impl Config {
@@ -124,6 +132,14 @@ impl Config {
     /// filled in, secrets `***`, and references such as `${TOKEN}` as they were written.
     pub fn shown(&self) -> &RawValue {
         &self.shown
+    }
+
+    /// The same as a tree in which each value that is not shown as it is meant is marked.
+    fn marked(&self) -> serde_json::Value {
+        let mut tree = serde_json::from_str(self.shown.get())
+            .expect("invariant: what is shown was written as JSON");
+        self.veils.mark(&mut tree);
+        tree
     }
 }
 

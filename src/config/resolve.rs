@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use serde_yaml::Value;
 
 use super::feed::feeds;
+use super::fingerprint::Fingerprint;
 use super::headers::{Sent, headers};
 use super::keys::{ADMIN, ROUTE, SERVER, TOP};
 use super::limits;
@@ -17,7 +19,7 @@ use super::listen::{clash, listeners};
 use super::logs::logs;
 use super::section::Section;
 use super::sheet::{Node, Sheet};
-use super::shown::shown;
+use super::shown::{self, Veils};
 use super::traces::traces;
 use super::upstream::Upstreams;
 use super::{Admin, Config, Feed, Listener, Route, Server};
@@ -29,7 +31,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     let server = server(&top.section("server", &SERVER));
     let admin = admin(&top, &server.listen);
     let upstreams = Upstreams::read(&top);
-    let feeds = feeds(&top, &upstreams);
+    let mut feeds = feeds(&top, &upstreams);
     limits::warn_of_unreachable(&top, &server.limits, &feeds);
     warn_of_hidden(&top, server.client.as_deref(), &feeds);
     let routes = routes(&top, &upstreams);
@@ -47,6 +49,10 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
     upstreams.warn_of_unused(&feeds, &routes);
     upstreams.warn_of_want(&feeds);
     upstreams.refuse_loops(&server.listen);
+    let (tree, veils) = shown::shown(value, sheet.around);
+    if !sheet.is_spoilt() {
+        mark_feeds(&mut feeds, tree.clone(), &veils);
+    }
     Config {
         server,
         admin,
@@ -55,7 +61,20 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         upstreams: upstreams.all(),
         feeds,
         routes,
-        shown: shown(value),
+        shown: shown::text(&tree),
+        veils,
+    }
+}
+
+/// Says of each feed what it means.
+fn mark_feeds(feeds: &mut [Arc<Feed>], mut tree: Json, veils: &Veils) {
+    veils.mark(&mut tree);
+    for (index, feed) in feeds.iter_mut().enumerate() {
+        let upstream = &tree["upstreams"][&feed.upstream.name];
+        let fingerprint = Fingerprint::of(&tree["feeds"][index], upstream);
+        if let Some(feed) = Arc::get_mut(feed) {
+            feed.fingerprint = fingerprint;
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 
-use super::{Pages, Template, Upstream};
+use super::{Fingerprint, Pages, Template, Upstream};
 use crate::core::document::View;
 use crate::core::event::{EventName, Mode, Names};
 use crate::core::export::Rule;
@@ -39,6 +39,8 @@ pub struct Feed {
     pub export: Vec<Rule>,
     /// Who answers those who do not ask for events.
     pub json: Json,
+    /// What makes its document.
+    pub fingerprint: Fingerprint,
 }
 
 impl Feed {

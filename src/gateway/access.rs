@@ -49,15 +49,15 @@ impl Gateway {
     /// Tells log and traces what became of a request.
     pub(super) fn report(&self, session: &Session, failure: Option<&Error>, ctx: &mut Context) {
         let is_logged = match ctx.outcome {
-            Outcome::Refused(..) => self.access.subscriptions,
-            _ => self.access.requests,
+            Outcome::Refused(..) => ctx.scope.access.subscriptions,
+            _ => ctx.scope.access.requests,
         };
         if !is_logged && !ctx.span.is_recorded() {
             return;
         }
         let finished = Finished {
             began: ctx.began,
-            client: self.address(session),
+            client: ctx.scope.address(session),
             trace: ctx.trace,
             outcome: &ctx.outcome,
             destination: ctx.destination.as_ref(),

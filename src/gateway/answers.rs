@@ -41,7 +41,7 @@ impl Gateway {
         if let Some(place) = place {
             return self.answered_by_feed(place, session, ctx).await;
         }
-        let module = self.module.as_ref();
+        let module = ctx.scope.module.as_ref();
         let Some(module) = module.filter(|module| module.answers(session.req_header())) else {
             return Ok(false);
         };
@@ -70,7 +70,8 @@ impl Gateway {
             && let Ok(particulars) = asked::particulars(place, session.req_header())
         {
             ctx.outcome = Outcome::FromMemory(Arc::clone(feed));
-            self.latest(place, &particulars, session).await?;
+            self.latest(place, &particulars, session, &ctx.scope)
+                .await?;
             return Ok(true);
         }
         Ok(false)

@@ -1,11 +1,13 @@
 //! One request's way through the gateway.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::access::Outcome;
 use super::routes::Destination;
+use super::scope::Scope;
 use crate::core::trace::Parent;
 use crate::listen::Request;
 use crate::peers::Server;
@@ -13,6 +15,8 @@ use crate::traces::Span;
 
 /// What is kept of a request from its head to its end.
 pub struct Context {
+    /// What the configuration of its moment says.
+    pub(super) scope: Arc<Scope>,
     /// Where it is passed through to, once that is known.
     pub(super) destination: Option<Destination>,
     /// The servers that were asked, the last of them in use.
@@ -33,8 +37,9 @@ pub struct Context {
 
 impl Context {
     /// A request whose head is there.
-    pub(super) fn new(in_flight: TaskTrackerToken) -> Self {
+    pub(super) fn new(scope: Arc<Scope>, in_flight: TaskTrackerToken) -> Self {
         Self {
+            scope,
             destination: None,
             asked: Vec::new(),
             began: Instant::now(),

@@ -17,10 +17,12 @@ use pingora::proxy::Session;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
+use super::client::Client;
 use super::cors::Headers;
 use super::negotiate::Wishes;
 use super::preconditions::{self, Verdict, etag, last_modified};
 use super::prefer::preferred_wait;
+use super::scope::Scope;
 use super::seats::Full;
 use super::{Gateway, cors, problem, subscribe};
 use crate::config::{Compression, Feed, Json};
@@ -80,6 +82,7 @@ impl Gateway {
         place: &Place,
         particulars: &Particulars,
         session: &mut Session,
+        scope: &Scope,
     ) -> Result<()> {
         let feed = place.feed();
         let headers = cors_headers(feed, session.req_header());
@@ -95,7 +98,8 @@ impl Gateway {
         // What the wait came to is part of what is read next, all of one moment.
         topic.warm(feed.poll.timeout).await;
         let mut newest = topic.newest();
-        let waited = self.wait(&topic, session, &newest).await;
+        let client = scope.client(session);
+        let waited = self.wait(&topic, session, client, &newest).await;
         if waited.is_some() {
             newest = topic.newest();
         }
@@ -128,6 +132,7 @@ impl Gateway {
         &self,
         topic: &Arc<Topic>,
         session: &mut Session,
+        client: Option<Client>,
         newest: &Newest,
     ) -> Option<u64> {
         let request = session.req_header();
@@ -147,7 +152,7 @@ impl Gateway {
             return None;
         }
         // Without a seat it is told at once.
-        let _seat = self.seats.take(topic.feed(), self.client(session)).ok()?;
+        let _seat = self.seats.take(topic.feed(), client).ok()?;
         tokio::select! {
             () = topic.newer_than(id) => {}
             () = sleep(Duration::from_secs(seconds)) => {}

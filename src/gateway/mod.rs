@@ -23,15 +23,16 @@ mod preconditions;
 mod prefer;
 mod problem;
 mod routes;
+mod scope;
 mod seats;
 mod spans;
 mod subscribe;
 mod writer;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -42,90 +43,78 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use tracing::{error, warn};
 
 pub use admission::Admission;
-use client::{Client, Trusted};
 use context::Context;
 pub use metrics::Metrics;
-use module::Module;
 use routes::{Destination, Routes};
+pub use scope::Scope;
+use scope::peer;
 use seats::Seats;
 use writer::Writers;
 
 use crate::clock::Clock;
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::hub::{Hub, Place};
 use crate::listen::Connection;
-use crate::peers::Peers;
 use crate::traces::Tracer;
 
 /// How long a client may take to read one piece of a passed-through body.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The proxy: one for all public listeners.
+/// Wherever requests may go that are passed through: by which path of the configuration, to which
+/// upstream.
+pub fn destinations(config: &Config) -> impl Iterator<Item = (String, String)> {
+    let all: Vec<_> = Routes::new(config.routes.clone())
+        .destinations(&config.feeds)
+        .collect();
+    let pair = |to: Destination| (to.name().to_owned(), to.upstream().name.clone());
+    all.into_iter().map(pair)
+}
+
+/// The proxy: one for all public listeners, whatever the configuration. Its clones are the same one.
+#[derive(Clone)]
 pub struct Gateway {
-    routes: Routes,
-    module: Option<Module>,
+    scope: Arc<ArcSwap<Scope>>,
     hub: Arc<Hub>,
-    writers: Writers,
+    writers: Arc<Writers>,
     metrics: Metrics,
     admission: Arc<Admission>,
     seats: Arc<Seats>,
-    trusted: Trusted,
-    peers: Arc<Peers>,
     clock: Clock,
-    access: Access,
     tracer: Tracer,
 }
 
 impl Gateway {
-    /// A gateway to these topics and the configured routes, behind this door, with these servers
-    /// behind it. To be called inside a runtime.
+    /// A gateway to these topics, behind this door, that serves what comes as `scope` says. To be
+    /// called inside a runtime.
     pub fn new(
         hub: Arc<Hub>,
         config: &Config,
+        scope: Scope,
         metrics: Metrics,
         admission: Arc<Admission>,
-        peers: Arc<Peers>,
         clock: Clock,
         tracer: Tracer,
     ) -> Self {
+        metrics.begin(config);
+        let writers = Writers::new(config.server.threads, admission.tracker(), clock);
         Self {
-            routes: Routes::new(config.routes.clone()),
-            module: config.server.client.clone().map(Module::new),
+            scope: Arc::new(ArcSwap::from_pointee(scope)),
             seats: Seats::new(config.server.limits.clone()),
-            trusted: Trusted::new(config.server.trusted_proxies.clone()),
-            writers: Writers::new(config.server.threads, admission.tracker(), clock),
+            writers: Arc::new(writers),
             hub,
             metrics,
             admission,
-            peers,
             clock,
-            access: config.logs.access,
             tracer,
         }
     }
 
-    /// Whose request it is, if the connection has an address at all.
-    fn address(&self, session: &Session) -> Option<IpAddr> {
-        let peer = peer(session)?.ip();
-        let headers = &session.req_header().headers;
-        Some(self.trusted.client(peer, headers))
+    /// Serves what comes from now on as this configuration says.
+    pub fn follow(&self, config: &Config, scope: Scope) {
+        self.metrics.begin(config);
+        self.seats.follow(config.server.limits.clone());
+        self.scope.store(Arc::new(scope));
     }
-
-    /// The same as one that has limits.
-    fn client(&self, session: &Session) -> Option<Client> {
-        self.address(session).map(Client::from)
-    }
-
-    /// What a consistent balance goes by: the client's address.
-    fn balance_key(&self, session: &Session) -> Vec<u8> {
-        let address = self.address(session);
-        address.map_or_else(Vec::new, |address| address.to_string().into_bytes())
-    }
-}
-
-/// The other end of the connection.
-fn peer(session: &Session) -> Option<SocketAddr> {
-    session.client_addr()?.as_inet().copied()
 }
 
 #[async_trait]
@@ -133,7 +122,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new(self.admission.token())
+        Context::new(self.scope.load_full(), self.admission.token())
     }
 
     /// No modules: Pingora's compression does not flush and would hold events back.
@@ -147,12 +136,13 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::ConnectionClosed, "leaving")
                 .map_err(Error::into_down);
         }
-        let place = self.hub.at(session.req_header().uri.path());
+        let place = ctx.scope.table.at(session.req_header().uri.path());
         if self.answered(place.as_ref(), session, ctx).await? {
             return Ok(true);
         }
         let path = session.req_header().uri.path();
-        ctx.destination = self
+        ctx.destination = ctx
+            .scope
             .routes
             .destination(path, place.as_ref().map(Place::feed));
         if ctx.destination.is_none() {
@@ -177,8 +167,8 @@ impl ProxyHttp for Gateway {
             .destination
             .as_ref()
             .ok_or_else(|| Error::new(ErrorType::HTTPStatus(404)))?;
-        let group = self.peers.of(&destination.upstream().name);
-        let key = self.balance_key(session);
+        let group = ctx.scope.peers.of(&destination.upstream().name);
+        let key = ctx.scope.balance_key(session);
         let server = match group.other(&key, &ctx.asked) {
             Some(server) => server,
             None => group
@@ -218,8 +208,8 @@ impl ProxyHttp for Gateway {
             server.failed(error.etype().as_str());
         }
         let others = ctx.destination.as_ref().and_then(|destination| {
-            let group = self.peers.of(&destination.upstream().name);
-            group.other(&self.balance_key(session), &ctx.asked)
+            let group = ctx.scope.peers.of(&destination.upstream().name);
+            group.other(&ctx.scope.balance_key(session), &ctx.asked)
         });
         error.set_retry(others.is_some());
         error
@@ -233,7 +223,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         identity::carry(session.req_header(), request, ctx.span.operation())?;
         let client = peer(session);
-        if client.is_some_and(|client| self.trusted.disbelieves(client.ip())) {
+        if client.is_some_and(|client| ctx.scope.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);
         }
         let digest = session.digest();

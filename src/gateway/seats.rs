@@ -8,13 +8,15 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use arc_swap::ArcSwap;
+
 use super::client::Client;
 use crate::config::{Feed, Limits};
 
 /// The seats of all feeds.
 #[derive(Debug)]
 pub struct Seats {
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     /// A std mutex: held for some look-ups, never across an await.
     taken: Mutex<Taken>,
 }
@@ -97,9 +99,14 @@ impl Seats {
     /// Nobody sits yet.
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             taken: Mutex::default(),
         })
+    }
+
+    /// These limits hold from now on. Who sits stays, and is not counted in what had no limit before.
+    pub fn follow(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// A seat for a subscriber of this feed; `client` is who it belongs to, if that is known.
@@ -107,7 +114,8 @@ impl Seats {
     /// # Errors
     /// The first limit that is reached, the widest first; nothing is taken then.
     pub fn take(self: &Arc<Self>, feed: &Arc<Feed>, client: Option<Client>) -> Result<Seat, Full> {
-        let client = client.filter(|_| self.limits.subscribers_per_client.is_some());
+        let limits = self.limits.load();
+        let client = client.filter(|_| limits.subscribers_per_client.is_some());
         let own = feed.deliver.max_subscribers;
         let mut taken = self.lock();
         let Taken {
@@ -115,13 +123,13 @@ impl Seats {
             by_feed,
             by_client,
         } = &mut *taken;
-        if self.limits.subscribers.is_some_and(|most| *all >= most) {
+        if limits.subscribers.is_some_and(|most| *all >= most) {
             return Err(Full::Total);
         }
         if own.is_some_and(|most| held(by_feed, &feed.path) >= most) {
             return Err(Full::Feed);
         }
-        if let (Some(client), Some(most)) = (&client, self.limits.subscribers_per_client)
+        if let (Some(client), Some(most)) = (&client, limits.subscribers_per_client)
             && held(by_client, client) >= most
         {
             return Err(Full::Client);

@@ -61,7 +61,7 @@ impl Gateway {
         if session.req_header().method == Method::HEAD {
             return head_only(session, feed, ended, &headers).await;
         }
-        let client = self.client(session);
+        let client = ctx.scope.client(session);
         match self.admit(place, &particulars, mode, client).await {
             Err(refusal) => {
                 self.refused(feed, refusal.reason(), ctx);
@@ -91,8 +91,8 @@ impl Gateway {
         };
         let version = session.req_header().version;
         let peer = peer(session);
-        let stay = self.access.subscriptions.then(|| {
-            let address = self.address(session);
+        let stay = ctx.scope.access.subscriptions.then(|| {
+            let address = ctx.scope.address(session);
             Box::new(Stay::new(session, feed, address, (ctx.began, ctx.trace)))
         });
         let head = stream_head(feed, headers, wire)?;

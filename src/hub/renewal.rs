@@ -30,9 +30,12 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// The feeds that there will be.
-    pub fn table(&self) -> &Arc<Table> {
-        &self.next
+    /// The feeds whose subscribers are sent away.
+    pub fn leaving(&self) -> impl Iterator<Item = Arc<Feed>> {
+        let continued = self.continued.iter().map(|(old, _)| old);
+        let gone = self.gone.iter().map(|(old, _)| old);
+        let feed = |slot: &Arc<Slot>| Arc::clone(slot.common.feed());
+        continued.chain(gone).map(feed)
     }
 }
 

@@ -4,19 +4,50 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use super::tls::{CertificateError, Certificates};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
+use super::tls::{CertificateError, Certificates};
+use super::{Rules, Terms, tune};
 use crate::config::Listener;
 
 /// A socket that clients can connect to already, though nobody accepts them yet.
 #[derive(Debug)]
 pub struct Entrance {
-    pub(super) address: SocketAddr,
-    pub(super) socket: TcpListener,
+    address: SocketAddr,
+    socket: TcpListener,
+    manner: Manner,
+}
+
+/// How clients are spoken to at one entrance.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
     pub(super) tls: Option<Arc<Certificates>>,
     pub(super) is_http2: bool,
     pub(super) is_behind_proxy: bool,
+}
+
+impl Manner {
+    /// Reads the certificate, if there is one.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if it is of no use any more.
+    pub fn of(listener: &Listener) -> Result<Self, CertificateError> {
+        let tls = listener.tls.clone();
+        let tls = tls.map(|files| Certificates::load(files, listener.http2));
+        Ok(Self {
+            tls: tls.transpose()?,
+            is_http2: listener.http2,
+            is_behind_proxy: listener.proxy_protocol,
+        })
+    }
+
+    /// How URLs begin: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
 }
 
 /// Connections that may wait to be accepted, as far as the system allows (`net.core.somaxconn`).
@@ -41,16 +72,9 @@ impl Entrance {
     /// # Errors
     /// [`OpenError`] if one of them is not to be had.
     pub fn open(listener: &Listener) -> Result<Self, OpenError> {
-        let tls = listener.tls.clone();
-        let tls = tls.map(|files| Certificates::load(files, listener.http2));
-        let tls = tls.transpose()?;
+        let manner = Manner::of(listener)?;
         let entrance = Self::at(listen(listener.address)?)?;
-        Ok(Self {
-            tls,
-            is_http2: listener.http2,
-            is_behind_proxy: listener.proxy_protocol,
-            ..entrance
-        })
+        Ok(Self { manner, ..entrance })
     }
 
     /// An entrance for HTTP/1.1 on plain TCP, at a socket that is listened at already.
@@ -63,9 +87,7 @@ impl Entrance {
         Ok(Self {
             address: socket.local_addr()?,
             socket,
-            tls: None,
-            is_http2: false,
-            is_behind_proxy: false,
+            manner: Manner::default(),
         })
     }
 
@@ -76,10 +98,15 @@ impl Entrance {
 
     /// How its URLs begin: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
-        match self.tls {
-            Some(_) => "https",
-            None => "http",
-        }
+        self.manner.scheme()
+    }
+
+    /// The socket, ready to be accepted from, and the terms on which that is done. To be called
+    /// inside a runtime.
+    pub(super) fn open_up(self, rules: Rules) -> io::Result<(tokio::net::TcpListener, Arc<Terms>)> {
+        tune(&SockRef::from(&self.socket), rules.quiet_for)?;
+        let listener = tokio::net::TcpListener::from_std(self.socket)?;
+        Ok((listener, Terms::new(self.address, self.manner, rules)))
     }
 }
 

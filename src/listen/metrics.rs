@@ -20,6 +20,7 @@ pub struct Metrics {
 /// What is counted at one listener.
 #[derive(Clone, Debug)]
 pub(super) struct Counters {
+    at: SocketAddr,
     address: String,
     pub(super) accepted: IntCounter,
     refused: IntCounterVec,
@@ -97,8 +98,8 @@ impl Metrics {
         }
     }
 
-    pub(super) fn at(&self, address: SocketAddr) -> Counters {
-        let address = address.to_string();
+    pub(super) fn at(&self, at: SocketAddr) -> Counters {
+        let address = at.to_string();
         // From zero, so that the first of each is an increase.
         for why in Refused::ALL {
             self.refused.with_label_values(&[&*address, why.word()]);
@@ -110,6 +111,7 @@ impl Metrics {
             accepted: self.accepted.with_label_values(&[&address]),
             refused: self.refused.clone(),
             failed: self.failed.clone(),
+            at,
             address,
         }
     }
@@ -126,6 +128,11 @@ impl Metrics {
 }
 
 impl Counters {
+    /// Which listener it is.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.at
+    }
+
     pub(super) fn refused(&self, why: Refused) {
         let labels = &[self.address.as_str(), why.word()];
         self.refused.with_label_values(labels).inc();

@@ -8,6 +8,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | `entrance` | one listening socket, and how it is spoken to |
+//! | `accepting` | an entrance in use, whose terms may change |
 //! | `connection` | one connection: who, and whether anything is under way on it |
 //! | `socket` | the transport that Pingora is given |
 //! | `proxy_protocol` | what a load balancer tells of the client |
@@ -16,6 +17,7 @@
 //! | `shortage` | when the system has no room for another |
 //! | `metrics` | what is counted |
 
+mod accepting;
 mod connection;
 mod entrance;
 mod metrics;
@@ -38,10 +40,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
-use tracing::debug;
+use tracing::{debug, warn};
 
+pub use accepting::Accepting;
 pub use connection::{Connection, Request};
-pub use entrance::{Entrance, OpenError};
+pub use entrance::{Entrance, Manner, OpenError};
 pub use metrics::Metrics;
 use metrics::{Counters, Refused};
 use proxy_protocol::Told;
@@ -77,7 +80,7 @@ pub struct Rules {
     pub unfinished: TaskTracker,
 }
 
-/// Accepts and serves for ever.
+/// Accepts and serves for ever, without a look at the files of a certificate.
 ///
 /// # Errors
 /// If the runtime does not take the socket.
@@ -85,37 +88,60 @@ pub async fn serve<A>(entrance: Entrance, app: Arc<A>, rules: Rules) -> io::Resu
 where
     A: ServerApp + Send + Sync + 'static,
 {
-    tune(&entrance.socket, rules.quiet_for)?;
-    let listener = TcpListener::from_std(entrance.socket)?;
-    let counters = rules.metrics.at(entrance.address);
-    if let Some(certificates) = entrance.tls.clone() {
-        let counters = rules.metrics.certificate(entrance.address);
-        tokio::spawn(certificates.keep_fresh(counters));
+    let (listener, terms) = entrance.open_up(rules)?;
+    accept(listener, app, watch::Sender::new(terms).subscribe()).await;
+    Ok(())
+}
+
+/// How clients are spoken to at an entrance, and what holds there. Each connection keeps the terms
+/// on which it was accepted.
+struct Terms {
+    manner: Manner,
+    rules: Rules,
+    counters: Counters,
+}
+
+impl Terms {
+    fn new(address: SocketAddr, manner: Manner, rules: Rules) -> Arc<Self> {
+        Arc::new(Self {
+            counters: rules.metrics.at(address),
+            manner,
+            rules,
+        })
     }
-    let manner = Manner {
-        tls: entrance.tls,
-        is_http2: entrance.is_http2,
-        is_behind_proxy: entrance.is_behind_proxy,
-    };
-    let reception = Arc::new(Reception {
-        app,
-        manner,
-        rules,
-        counters,
-    });
-    let mut shortage = Shortage::at(entrance.address);
+}
+
+/// Accepts for ever, on the terms of the moment.
+async fn accept<A>(listener: TcpListener, app: Arc<A>, mut terms: watch::Receiver<Arc<Terms>>)
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let mut reception = Reception::new(&app, &mut terms);
+    let mut shortage = Shortage::at(reception.terms.counters.address());
+    let mut may_change = true;
     loop {
-        if let Some(rate) = &reception.rules.rate {
+        if let Some(rate) = &reception.terms.rules.rate {
             rate.admit().await;
         }
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            changed = terms.changed(), if may_change => {
+                may_change = changed.is_ok();
+                reception = Reception::new(&app, &mut terms);
+                if let Err(error) = tune(&SockRef::from(&listener), reception.terms.rules.quiet_for) {
+                    warn!(%error, "a listener's socket cannot be set up anew");
+                }
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 shortage.accepted();
-                reception.counters.accepted.inc();
+                reception.terms.counters.accepted.inc();
                 tokio::spawn(Arc::clone(&reception).receive(stream, peer));
             }
             Err(error) => {
-                reception.counters.failed(shortage::reason(&error));
+                reception.terms.counters.failed(shortage::reason(&error));
                 if shortage::is_lasting(&error) {
                     sleep(shortage.failed(&error)).await;
                 }
@@ -124,30 +150,28 @@ where
     }
 }
 
-/// How clients are spoken to at one entrance.
-struct Manner {
-    tls: Option<Arc<Certificates>>,
-    is_http2: bool,
-    is_behind_proxy: bool,
-}
-
 /// What every connection of one entrance needs.
 struct Reception<A> {
     app: Arc<A>,
-    manner: Manner,
-    rules: Rules,
-    counters: Counters,
+    terms: Arc<Terms>,
 }
 
 impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
+    fn new(app: &Arc<A>, terms: &mut watch::Receiver<Arc<Terms>>) -> Arc<Self> {
+        Arc::new(Self {
+            app: Arc::clone(app),
+            terms: Arc::clone(&terms.borrow_and_update()),
+        })
+    }
+
     /// Serves one connection from its first byte to its last.
     async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let deadline = Instant::now() + self.rules.header_timeout;
+        let deadline = Instant::now() + self.terms.rules.header_timeout;
         let prepared = timeout_at(deadline, self.prepare(stream, peer)).await;
         let (stream, connection) = match prepared.unwrap_or(Err(Refused::HeaderTimeout)) {
             Ok(prepared) => prepared,
             Err(why) => {
-                self.counters.refused(why);
+                self.terms.counters.refused(why);
                 return;
             }
         };
@@ -160,7 +184,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
                 true => Refused::Left,
                 false => Refused::HeaderTimeout,
             };
-            self.counters.refused(why);
+            self.terms.counters.refused(why);
         }
     }
 
@@ -171,7 +195,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
         peer: SocketAddr,
     ) -> Result<(Stream, Arc<Connection>), Refused> {
         let mut told = Told::default();
-        if self.manner.is_behind_proxy {
+        if self.terms.manner.is_behind_proxy {
             let header = proxy_protocol::read(&mut stream).await;
             told = header.ok_or_else(|| {
                 debug!(%peer, "a connection does not begin with a PROXY protocol header");
@@ -180,7 +204,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
         }
         let connection = Connection::new(told.client.unwrap_or(peer));
         let mut socket = Socket::new(stream, Arc::clone(&connection), told.rest);
-        let stream: Stream = match &self.manner.tls {
+        let stream: Stream = match &self.terms.manner.tls {
             Some(certificates) => {
                 let secured = handshake(&certificates.acceptor(), socket).await;
                 Box::new(secured.map_err(|error| {
@@ -189,7 +213,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
                 })?)
             }
             None => {
-                if self.manner.is_http2 {
+                if self.terms.manner.is_http2 {
                     socket.recognise().await.map_err(|_| Refused::Left)?;
                 }
                 Box::new(socket)
@@ -200,7 +224,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
 
     async fn serve_http1(&self, stream: Stream, connection: &Connection, deadline: Instant) {
         tokio::select! {
-            () = self.process(stream, &self.rules.leaving) => {}
+            () = self.process(stream, &self.terms.rules.leaving) => {}
             () = connection.overdue(deadline, KEEPALIVE) => {}
         }
     }
@@ -208,9 +232,9 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
     /// An HTTP/2 client is told before its connection is closed (RFC 9113 section 6.8), so that it
     /// knows which requests were not served.
     async fn serve_http2(&self, stream: Stream, connection: &Connection, deadline: Instant) {
-        let _unfinished = self.rules.unfinished.token();
+        let _unfinished = self.terms.rules.unfinished.token();
         let (go, told) = watch::channel(false);
-        let mut leaving = self.rules.leaving.clone();
+        let mut leaving = self.terms.rules.leaving.clone();
         let farewell = async {
             tokio::select! {
                 _ = leaving.wait_for(|is_leaving| *is_leaving) => {}
@@ -235,8 +259,7 @@ impl<A: ServerApp + Send + Sync + 'static> Reception<A> {
 
 /// What every connection's socket is set to: Linux has accepted sockets inherit it, which saves
 /// five system calls for each.
-fn tune(listener: &std::net::TcpListener, quiet_for: Duration) -> io::Result<()> {
-    let socket = SockRef::from(listener);
+fn tune(socket: &SockRef<'_>, quiet_for: Duration) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)

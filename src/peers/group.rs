@@ -81,6 +81,14 @@ impl Group {
         }
     }
 
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    pub(super) fn metrics(&self) -> &GroupMetrics {
+        &self.metrics
+    }
+
     /// The server to ask, by `key` where the balance is consistent: a healthy one to which there was
     /// a connection if possible, else any. Waits only while no address is known yet.
     ///

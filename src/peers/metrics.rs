@@ -1,6 +1,6 @@
 //! What is counted of servers.
 
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
+use prometheus::{IntCounterVec, IntGaugeVec};
 
 use crate::config::Upstream;
 use crate::metrics::Registry;
@@ -20,7 +20,7 @@ pub(super) struct GroupMetrics {
     servers: Vec<String>,
     healthy: IntGaugeVec,
     changes: IntCounterVec,
-    unresolved: IntCounter,
+    unresolved: IntCounterVec,
 }
 
 impl Metrics {
@@ -45,32 +45,37 @@ impl Metrics {
     }
 
     pub(super) fn group(&self, upstream: &Upstream) -> GroupMetrics {
-        let name = &upstream.name;
         let servers: Vec<_> = upstream
             .servers
             .list
             .iter()
             .map(|it| it.at.to_string())
             .collect();
-        for server in &servers {
-            self.healthy.with_label_values(&[name, server]).set(0);
-            for to in ["healthy", "unhealthy"] {
-                self.changes.with_label_values(&[name, server, to]);
-            }
-        }
         GroupMetrics {
-            upstream: name.clone(),
+            upstream: upstream.name.clone(),
             servers,
             healthy: self.healthy.clone(),
             changes: self.changes.clone(),
-            unresolved: self.unresolved.with_label_values(&[name]),
+            unresolved: self.unresolved.clone(),
         }
     }
 }
 
 impl GroupMetrics {
+    /// From now on it is counted; everything is there from the start.
+    pub(super) fn begin(&self) {
+        let name = &self.upstream;
+        self.unresolved.with_label_values(&[name]);
+        for server in &self.servers {
+            self.healthy.with_label_values(&[name, server]).set(0);
+            for to in ["healthy", "unhealthy"] {
+                self.changes.with_label_values(&[name, server, to]);
+            }
+        }
+    }
+
     pub(super) fn unresolved(&self) {
-        self.unresolved.inc();
+        self.unresolved.with_label_values(&[&self.upstream]).inc();
     }
 
     /// How many of the addresses of each server are healthy decides; one is enough.

@@ -6,47 +6,42 @@
 //!
 //! | room | what it knows |
 //! |---|---|
-//! | `generation` | what is made of one configuration |
+//! | `running` | a process that serves: what outlives a configuration |
+//! | `generation` | what is made of one configuration, and how another takes its place |
+//! | `reload` | the configuration read anew, and what is told of it |
+//! | `series` | which metrics there are, as the configuration changes |
 //! | `listeners` | the sockets of a configuration, and what holds on them |
 //! | `leave` | the order of leaving |
 
 mod generation;
 mod leave;
 mod listeners;
+mod reload;
+mod running;
+mod series;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::pin::pin;
 
-use pingora::proxy::http_proxy;
-use pingora::server::configuration::ServerConf;
 use prometheus::IntCounter;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
-use tracing::info;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::admin::{self, Admin};
-use crate::clock::Clock;
-use crate::config::{Config, Listener};
-use crate::gateway::{self, Admission, Gateway};
-use crate::listen::{self, CertificateError, Entrance, Rate, Rules};
-use crate::metrics::Registry;
-use crate::peers::{Peers, PeersError};
-use crate::traces::{Tracer, TracesError};
-use crate::upstream::{self, ClientError, Gates};
-use generation::start_polling;
-use listeners::{http2_options, longest_silence, open};
+use crate::config::Config;
+use crate::listen::{self, CertificateError};
+use crate::peers::PeersError;
+use crate::traces::TracesError;
+use crate::upstream::ClientError;
+use listeners::Prepared;
+use running::Running;
 
 /// A process that holds its listeners but serves nobody yet.
-#[derive(Debug)]
 pub struct Server {
     config: Config,
-    public: Vec<Entrance>,
-    admin: Entrance,
-    /// Where the configuration was read from, to be told.
+    entrances: Prepared,
+    /// Where the configuration was read from, and is read anew.
     file: Option<PathBuf>,
     /// Log lines that were lost.
     lost_lines: Option<IntCounter>,
@@ -98,17 +93,9 @@ impl Server {
     /// # Errors
     /// [`StartError::Listen`] for the first address that is not to be had.
     pub fn bind(config: Config) -> Result<Self, StartError> {
-        let public = config
-            .server
-            .listen
-            .iter()
-            .map(|listener| open(listener, "server.listen"))
-            .collect::<Result<_, _>>()?;
-        let admin = open(&Listener::plain(config.admin.listen), "admin.listen")?;
         Ok(Self {
+            entrances: Prepared::first(&config)?,
             config,
-            public,
-            admin,
             file: None,
             lost_lines: None,
         })
@@ -132,14 +119,13 @@ impl Server {
 
     /// Where clients are accepted, as the beginning of a URL: `http://127.0.0.1:8080`.
     pub fn origins(&self) -> impl Iterator<Item = String> {
-        let origin =
-            |entrance: &Entrance| format!("{}://{}", entrance.scheme(), entrance.address());
-        self.public.iter().map(origin)
+        self.entrances.origins()
     }
 
     /// The address of metrics and health.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin.address()
+        let address = self.entrances.admin_address();
+        address.unwrap_or(self.config.admin.listen)
     }
 
     /// Serves until `leave` is ready, then ends every stream, finishes what is in flight within
@@ -170,86 +156,26 @@ impl Server {
         L: FnMut() -> F,
         F: Future<Output = ()>,
     {
-        let listeners = self.origins().collect();
-        let Self {
-            config,
-            public,
-            admin,
-            file,
-            lost_lines,
-        } = self;
-        let registry = Registry::with_process();
-        if let Some(lost_lines) = lost_lines {
-            registry.register(lost_lines);
+        let (wish, mut wishes) = mpsc::channel(1);
+        let mut running = Running::start(self, wish)?;
+        // From now on a hangup is no end of the process.
+        let mut hangups = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
+        let mut told = pin!(leave());
+        loop {
+            tokio::select! {
+                () = &mut told => break,
+                () = running.listeners.stopped() => return Err(StartError::Listener),
+                _ = hangups.recv() => {
+                    running.reload().await;
+                }
+                Some(reply) = wishes.recv() => {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(running.reload().await);
+                }
+            }
         }
-        let admission = Arc::new(Admission::default());
-        let clock = Clock::start();
-        let peers = Arc::new(Peers::start(&config, &registry)?);
-        let tracer = Tracer::start(config.traces.as_ref())?;
-        let gates = Arc::new(Gates::new(clock, &registry));
-        let polls = upstream::Metrics::new(&registry);
-        let hub = start_polling(&config, &registry, &polls, (&peers, &gates), clock, &tracer)?;
-        let memory = config.server.limits.memory;
-        info!(
-            bytes = memory.bytes,
-            auto = memory.is_auto,
-            "topics may hold so much memory together"
-        );
-        let metrics = gateway::Metrics::new(&registry);
-        metrics.begin(&config);
-        let (door, servers) = (Arc::clone(&admission), Arc::clone(&peers));
-        let (topics, spans) = (Arc::clone(&hub), tracer.clone());
-        let gateway = Gateway::new(topics, &config, metrics, door, servers, clock, spans);
-        let draining = watch::Sender::new(false);
-        let mut proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
-        proxy.h2_options = Some(http2_options());
-        let proxy = Arc::new(proxy);
-        let rules = Rules {
-            quiet_for: longest_silence(&config),
-            header_timeout: config.server.header_timeout,
-            rate: None,
-            metrics: listen::Metrics::new(&registry),
-            leaving: draining.subscribe(),
-            unfinished: TaskTracker::new(),
-        };
-        let accepts = config.server.limits.accepts_per_second;
-        let public_rules = Rules {
-            rate: accepts.map(|number| Arc::new(Rate::per_second(number))),
-            ..rules.clone()
-        };
-        let admin_app = Admin::new(admin::Sources {
-            registry,
-            hub: Arc::clone(&hub),
-            peers,
-            gates,
-            polls,
-            clock,
-            listeners,
-            config: config.shown().to_owned(),
-            file,
-            draining: draining.subscribe(),
-            unfinished: rules.unfinished.clone(),
-        });
-        let mut listeners = JoinSet::new();
-        for entrance in public {
-            let (proxy, rules) = (Arc::clone(&proxy), public_rules.clone());
-            listeners.spawn(listen::serve(entrance, proxy, rules));
-        }
-        let unfinished = rules.unfinished.clone();
-        listeners.spawn(listen::serve(admin, admin_app, rules));
-
-        tokio::select! {
-            () = leave() => {}
-            _ = listeners.join_next() => return Err(StartError::Listener),
-        }
-        let deadline = Instant::now() + config.server.drain;
-        info!(open = admission.open(), drain = ?config.server.drain, "leaving");
-        // Listeners stay open, so that newcomers are told when to come back.
-        draining.send_replace(true);
-        hub.drain(config.server.drain / 2);
-        if leave::finished(&admission, &unfinished, deadline, &mut leave).await {
-            leave::flush(tracer, deadline, &mut leave).await;
-        }
+        drop(wishes);
+        running.leave(leave).await;
         Ok(())
     }
 }

@@ -41,6 +41,11 @@ impl Gates {
         gate
     }
 
+    /// Forgets the gates of upstreams that are not named, or not the same any more.
+    pub fn retain(&self, is_kept: impl Fn(&str) -> bool) {
+        self.lock().retain(|name, _| is_kept(name));
+    }
+
     /// What is known of each upstream, by name.
     pub fn reports(&self) -> Vec<GateReport> {
         self.lock().values().map(|gate| gate.report()).collect()

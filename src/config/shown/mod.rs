@@ -6,13 +6,17 @@
 //! query parameters, bodies, passwords, user names, and what a URL holds before `@` and after `?`
 //! are `***`. Written back as a file, it means the same, but for what is hidden.
 
+mod veil;
+
 use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use serde_yaml::{Mapping, Value};
 
+use super::expand::Surroundings;
 use super::keys::{ALL, Keys};
+pub(super) use veil::{Veils, digest, unmarked};
 
 /// Stands for what is hidden.
 const HIDDEN: &str = "***";
@@ -46,9 +50,15 @@ const URLS: &[&str] = &[
     "traces.otlp.endpoint",
 ];
 
-/// Shows a configuration without problems.
-pub(super) fn shown(file: &Value) -> Box<RawValue> {
+/// Shows a configuration without problems; with what is not shown as it is meant.
+pub(super) fn shown(file: &Value, around: &dyn Surroundings) -> (Json, Veils) {
     let tree = place(file, "");
+    let veils = Veils::of(file, &tree, around);
+    (tree, veils)
+}
+
+/// A tree as text.
+pub(super) fn text(tree: &Json) -> Box<RawValue> {
     RawValue::from_string(tree.to_string()).expect("invariant: a tree is written as JSON")
 }
 

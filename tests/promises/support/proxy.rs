@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use super::ended;
+use serde_json::Value;
+
+use super::{client, ended};
 
 /// A running pollcast; killed when dropped.
 pub struct Proxy {
@@ -13,7 +16,7 @@ pub struct Proxy {
     address: SocketAddr,
     admin: SocketAddr,
     log: Arc<Mutex<String>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Proxy {
@@ -58,14 +61,7 @@ impl Proxy {
 
     fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
-        let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
-                         admin: { listen: \"127.0.0.1:0\" }\n";
-        let listeners = if config.contains("server:") {
-            "admin: { listen: \"127.0.0.1:0\" }\n"
-        } else {
-            listeners
-        };
-        std::fs::write(&file, format!("{listeners}{config}")).expect("a file");
+        write(&file, config);
         let mut child = command
             .args(["run", "-c"])
             .arg(&file)
@@ -101,7 +97,7 @@ impl Proxy {
             address: addresses[0],
             admin,
             log,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -182,6 +178,28 @@ impl Proxy {
         kib.parse::<usize>().expect("a number") * 1024
     }
 
+    /// Where its configuration is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes its configuration anew, as it was started with one.
+    pub fn rewrite(&self, config: &str) {
+        write(&self.folder().join("pollcast.yaml"), config);
+    }
+
+    /// Asks for a reload; status and answer.
+    pub fn reload(&self) -> (u16, Value) {
+        let (status, body) = self.post("/api/reload", &[]);
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// Status and body of a POST without a body on the admin listener.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let answer = client::request(self.admin, "POST", path, headers, b"");
+        (answer.status, answer.text())
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
@@ -201,6 +219,18 @@ impl Drop for Proxy {
             eprintln!("--- log of pollcast\n{}", self.log());
         }
     }
+}
+
+/// Writes a configuration, to which listeners on free ports are added.
+fn write(file: &Path, config: &str) {
+    let listeners = "server: { listen: \"127.0.0.1:0\", drain: 5s }\n\
+                     admin: { listen: \"127.0.0.1:0\" }\n";
+    let listeners = if config.contains("server:") {
+        "admin: { listen: \"127.0.0.1:0\" }\n"
+    } else {
+        listeners
+    };
+    std::fs::write(file, format!("{listeners}{config}")).expect("a file");
 }
 
 /// Sends a signal to a process that the test started.
