@@ -373,6 +373,9 @@ fn limits_hold_at_once_and_nobody_who_sits_is_sent_away() {
     }
     turns_to(&proxy, &with("subscribers: 4"));
     subscribe(proxy.address(), "/feed").expect("snapshot");
+    turns_to(&proxy, &with("memory: 3MiB"));
+    let budget = proxy.metric("pollcast_memory_budget_bytes", &[]);
+    assert_eq!(budget, f64::from(3 << 20));
 }
 
 #[test]
