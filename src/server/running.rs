@@ -157,7 +157,7 @@ impl Running {
             .next(config, changes, &self.listeners, &self.tracer);
         match next {
             Ok(next) => Reloaded::Reloaded {
-                changes: self.switch(next),
+                changes: Box::new(self.switch(next)),
             },
             Err(error) => Reloaded::Refused {
                 problems: vec![reload::chain(&error)],

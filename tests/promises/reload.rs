@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::client::{Block, Response, get, resume, subscribe};
-use crate::support::eventually;
+use crate::support::contract::Contract;
 use crate::support::proxy::Proxy;
 use crate::support::stage::{Stage, numbered};
 use crate::support::upstream::{Reply, Upstream};
+use crate::support::{PATIENCE, eventually};
 
 /// A configuration with these feeds, entries as in YAML's flow style.
 fn config(upstream: &str, feeds: &[&str]) -> String {
@@ -42,6 +43,11 @@ fn turns_to(proxy: &Proxy, config: &str) -> Value {
 fn is_sent_away(stream: &mut Response) {
     let blocks: Vec<_> = std::iter::from_fn(|| stream.block()).collect();
     assert!(matches!(blocks.last(), Some(Block::Retry(_))), "{blocks:?}");
+}
+
+/// A metric, as a whole number.
+fn number(proxy: &Proxy, name: &str, label: &str) -> String {
+    format!("{:.0}", proxy.metric(name, &[label]))
 }
 
 fn series(proxy: &Proxy) -> usize {
@@ -99,6 +105,7 @@ fn a_wrong_file_leaves_everything_and_says_all_that_is_wrong() {
     proxy.rewrite("upstreams: { legacy: { url: 7 } }\nfeeds: [{ path: /a, upstream: nobody }]\n");
     let (status, answer) = proxy.reload();
     assert_eq!((status, &answer["outcome"]), (422, &json!("refused")));
+    Contract::of(&proxy).check("post", "/api/reload", 422, &answer);
     let problems = answer["problems"].as_array().expect("a list");
     assert!(problems.len() >= 2, "{answer}");
     let told = problems.iter().map(|it| it.as_str().unwrap());
@@ -112,11 +119,11 @@ fn a_wrong_file_leaves_everything_and_says_all_that_is_wrong() {
             .any(|it| it.contains("feeds[0].upstream (line ")),
         "{answer}"
     );
-    let refused = || proxy.metric("pollcast_reloads_total", &["\"refused\""]) as u64;
-    let successful = || proxy.metric("pollcast_config_last_reload_successful", &[]) as u64;
-    assert_eq!((refused(), successful()), (1, 0));
+    let refused = || number(&proxy, "pollcast_reloads_total", "\"refused\"");
+    let successful = || number(&proxy, "pollcast_config_last_reload_successful", "");
+    assert_eq!((&*refused(), &*successful()), ("1", "0"));
     proxy.signal("HUP");
-    eventually("a refusal", || refused() == 2);
+    eventually("a refusal", || refused() == "2");
     eventually("it is logged", || {
         proxy.log().matches("is refused").count() >= 4
     });
@@ -124,8 +131,12 @@ fn a_wrong_file_leaves_everything_and_says_all_that_is_wrong() {
     assert_eq!(stream.expect("patch").value[0]["value"], json!(2));
     proxy.rewrite(&right);
     let (status, answer) = proxy.reload();
+    Contract::of(&proxy).check("post", "/api/reload", 200, &answer);
     assert_eq!((status, answer), (200, json!({"outcome": "unchanged"})));
-    assert_eq!(successful(), 1);
+    assert_eq!(successful(), "1");
+    proxy.rewrite(&config(&stage.url(), &["{ path: /b, upstream: legacy }"]));
+    let (_, answer) = proxy.reload();
+    Contract::of(&proxy).check("post", "/api/reload", 200, &answer);
 }
 
 #[test]
@@ -498,9 +509,74 @@ fn a_crowd_that_is_sent_away_goes_one_after_the_other() {
     });
     let slower = FEED.replace("20ms", "40ms");
     turns_to(&proxy, &config(&stage.url(), &[&slower]));
-    let open = || proxy.metric("pollcast_connections", &["/feed"]) as usize;
+    let open = || number(&proxy, "pollcast_connections", "/feed");
     crowd.iter_mut().for_each(is_sent_away);
-    eventually("all are gone", || open() == 0);
-    let closed = proxy.metric("pollcast_connections_closed_total", &["\"feed_changed\""]);
-    assert_eq!(closed as usize, 200);
+    eventually("all are gone", || open() == "0");
+    let (name, label) = ("pollcast_connections_closed_total", "\"feed_changed\"");
+    assert_eq!(number(&proxy, name, label), "200");
+}
+
+#[test]
+fn a_connection_has_as_long_for_its_first_request_as_the_new_file_says() {
+    let stage = Stage::serving(numbered(1));
+    let with = |time: &str| {
+        format!(
+            "server: {{ listen: \"127.0.0.1:0\", header_timeout: {time} }}\n{}",
+            config(&stage.url(), &[FEED])
+        )
+    };
+    let proxy = Proxy::start(&with("1h"));
+    let mut stream = subscribe(proxy.address(), "/feed");
+    stream.expect("snapshot");
+    turns_to(&proxy, &with("100ms"));
+    let mut silent = std::net::TcpStream::connect(proxy.address()).expect("a connection");
+    silent.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let read = std::io::Read::read(&mut silent, &mut [0]).expect("an end");
+    assert_eq!(read, 0);
+    stage.serves(numbered(2));
+    stream.expect("patch");
+}
+
+#[test]
+fn what_looked_after_old_servers_ends_with_them() {
+    let stage = Stage::serving(numbered(1));
+    let with = |more: &str| {
+        format!(
+            "upstreams: {{ legacy: {{ url: \"{}\"{more} }} }}\nfeeds: [{FEED}]\n",
+            stage.url()
+        )
+    };
+    let checked = ", health_check: { path: /well, interval: 1s }";
+    let proxy = Proxy::start(&with(checked));
+    eventually("it is checked", || stage.upstream.count("/well") > 0);
+    for n in 1..10 {
+        turns_to(&proxy, &with(&format!("{checked}, host: h{n}")));
+    }
+    turns_to(&proxy, &with(""));
+    let checks = stage.upstream.count("/well");
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(
+        stage.upstream.count("/well") <= checks + 1,
+        "nobody checks any more"
+    );
+}
+
+#[test]
+fn what_an_upstream_bears_holds_at_once_and_touches_nobody() {
+    let stage = Stage::serving(numbered(1));
+    let with = |more: &str| {
+        format!(
+            "upstreams: {{ legacy: {{ url: \"{}\"{more} }} }}\nfeeds: [{FEED}]\n",
+            stage.url()
+        )
+    };
+    let proxy = Proxy::start(&with(""));
+    let mut stream = subscribe(proxy.address(), "/feed");
+    stream.expect("snapshot");
+    turns_to(&proxy, &with(", max_in_flight: 3"));
+    let (_, upstreams) = proxy.admin("/api/upstreams");
+    let upstreams: Value = serde_json::from_str(&upstreams).expect("JSON");
+    assert_eq!(upstreams[0]["max_in_flight"], 3);
+    stage.serves(numbered(2));
+    stream.expect("patch");
 }
