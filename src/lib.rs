@@ -32,7 +32,8 @@
 //! is one configured entry; its live document is a *topic*, for which one *poller* polls; a feed
 //! with *parameters* has a topic for each of their values that clients ask for. A *document* is what
 //! a poll returned, a *snapshot* the whole of it as an event, a *patch* the difference between two.
-//! A *mode* is the form in which a subscriber wants changes; a change is encoded in the modes of
+//! What is made of one configuration is a *generation*; its feeds stand in *slots*, which the next
+//! generation takes over where nothing that concerns them changed. A *mode* is the form in which a subscriber wants changes; a change is encoded in the modes of
 //! those who listen, and of those who left a moment ago. An *event id* is an *epoch*, one life of a
 //! topic, and a *sequence*. A *subscriber* is one response; it owns a *cursor* into the topic's log,
 //! never a queue. A topic's *trail* is what became of its latest polls and changes. An exported

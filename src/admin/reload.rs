@@ -19,7 +19,7 @@ pub enum Reloaded {
     /// Another configuration is in force.
     Reloaded {
         /// In what it is another one.
-        changes: Changes,
+        changes: Box<Changes>,
     },
     /// What was read means what is in force.
     Unchanged,

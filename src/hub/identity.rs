@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::key::{Key, Particulars};
 use super::target::{self, Target};
 use crate::config::Feed;
@@ -66,7 +68,7 @@ impl Identity {
 
     /// About what it takes, in bytes: what clients sent to get it.
     pub(super) fn weight(&self) -> usize {
-        let body = self.target.body.as_ref().map_or(0, |body| body.len());
+        let body = self.target.body.as_ref().map_or(0, Bytes::len);
         body + self.target.path.len() + self.name.len()
     }
 

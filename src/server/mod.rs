@@ -35,7 +35,6 @@ use crate::auth::GuardError;
 use crate::backplane;
 use crate::config::Config;
 use crate::listen::{self, CertificateError};
-use crate::metrics::Registry;
 use crate::peers::PeersError;
 use crate::traces::TracesError;
 use crate::upgrade::{Inheritance, LineError, Predecessor, Program, ProgramError};
@@ -199,21 +198,15 @@ impl Server {
         outcome
     }
 
-    async fn serve<L, F>(self, mut leave: L) -> Result<(), StartError>
+    async fn serve<L, F>(mut self, mut leave: L) -> Result<(), StartError>
     where
         L: FnMut() -> F,
         F: Future<Output = ()>,
     {
         let (wish, mut wishes) = mpsc::channel(1);
-        let mut upgrades = Upgrades::listen(self.program);
-        let predecessor = self.predecessor;
-        let registry = Registry::with_process();
-        if let Some(lost_lines) = self.lost_lines {
-            registry.register(lost_lines);
-        }
-        let (config, entrances, file) = (self.config, self.entrances, self.file);
-        let before = predecessor.as_ref();
-        let mut running = Running::start(config, entrances, registry, file, wish, before)?;
+        let mut upgrades = Upgrades::listen(self.program.take());
+        let predecessor = self.predecessor.take();
+        let mut running = Running::start(self, wish, predecessor.as_ref())?;
         // From now on a hangup is no end of the process.
         let mut hangups = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
         if let Some(predecessor) = predecessor {

@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use super::generation::{Clients, Generation, Next};
-use super::listeners::{Listeners, Prepared};
+use super::listeners::Listeners;
 use super::series::{Series, counting};
-use super::{StartError, handover, leave, reload};
+use super::{Server, StartError, handover, leave, reload};
 use crate::admin::{self, Admin, InForce, Reloaded};
 use crate::auth::Guard;
 use crate::backplane;
@@ -64,13 +64,21 @@ impl Running {
     /// # Errors
     /// [`StartError`] if what reaches upstreams cannot be set up.
     pub(super) fn start(
-        config: Config,
-        entrances: Prepared,
-        registry: Registry,
-        file: Option<PathBuf>,
+        server: Server,
         wishes: mpsc::Sender<oneshot::Sender<Reloaded>>,
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, StartError> {
+        let Server {
+            config,
+            entrances,
+            file,
+            lost_lines,
+            ..
+        } = server;
+        let registry = Registry::with_process();
+        if let Some(lost_lines) = lost_lines {
+            registry.register(lost_lines);
+        }
         let admission = Arc::new(Admission::default());
         let clock = Clock::start();
         let peers = Peers::start(&config, &registry)?;
@@ -84,6 +92,12 @@ impl Running {
         let pollers = (Arc::clone(&clients), kept.clone());
         let hub = start_polling(config, &registry, &polls, pollers, clock);
         let guard = Guard::start((&config.auth, &generation.peers), &registry, clock)?;
+        let memory = config.server.limits.memory;
+        info!(
+            bytes = memory.bytes,
+            auto = memory.is_auto,
+            "topics may hold so much memory together"
+        );
         let gateway = Gateway::new(
             Arc::clone(&hub),
             config,
@@ -170,7 +184,7 @@ impl Running {
         );
         match next {
             Ok(next) => Reloaded::Reloaded {
-                changes: self.switch(next),
+                changes: Box::new(self.switch(next)),
             },
             Err(error) => Reloaded::Refused {
                 problems: vec![reload::chain(&error)],

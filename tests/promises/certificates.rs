@@ -140,6 +140,36 @@ fn a_new_certificate_is_shown_to_new_connections_and_streams_go_on() {
 }
 
 #[test]
+fn a_reload_shows_another_certificate_and_none_that_is_of_no_use() {
+    let stage = Stage::serving(numbered(1));
+    let (proxy, folder) = proxy(&stage.url(), "");
+    let mut stream = connect(proxy.address(), b"");
+    let ask = b"GET /feed HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n";
+    stream.write_all(ask).expect("a request");
+    read_until(&mut stream, "\"n\":1");
+    let other = Certificate::of("other");
+    std::fs::write(folder.join("other.key"), other.key_pem()).expect("a file");
+    std::fs::write(folder.join("other.crt"), other.pem()).expect("a file");
+    let file = folder.join("pollcast.yaml");
+    let text = std::fs::read_to_string(&file).expect("text");
+    let text = text.replace("server.crt", "other.crt");
+    std::fs::write(&file, &text).expect("a file");
+    assert_eq!(proxy.reload().0, 422, "it has another key");
+    assert_eq!(shown(proxy.address()), "first");
+    std::fs::write(&file, text.replace("server.key", "other.key")).expect("a file");
+    assert_eq!(proxy.reload().0, 200);
+    assert_eq!(shown(proxy.address()), "other");
+    stage.serves(numbered(2));
+    read_until(&mut stream, "\"value\":2");
+    let port = proxy.address().port();
+    let (_, status) = proxy.admin("/api/status");
+    assert!(
+        status.contains(&format!("https://127.0.0.1:{port}")),
+        "{status}"
+    );
+}
+
+#[test]
 fn a_pair_that_is_of_no_use_is_told_once_and_the_old_one_stays() {
     let stage = Stage::serving("[1]");
     let (proxy, folder) = proxy(&stage.url(), "");

@@ -489,24 +489,19 @@ fn a_missing_file_is_told_by_check_and_by_run() {
 fn a_token_endpoint_is_trusted_for_its_upstreams_authorities() {
     let authority = Certificate::authority("our own authority");
     let endpoint = SecureServer::start(&authority.issue("localhost"), None);
-    let upstream = Stage::serving("{}");
     let start = |tls: &str| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        let credentials = format!(
-            "{{ oauth2: {{ token_url: \"https://localhost:{}/token\", client_id: me, \
-             client_secret: s3cret }} }}",
-            endpoint.port()
+        let url = format!("https://localhost:{}", endpoint.port());
+        let config = format!(
+            "upstreams: {{ legacy: {{ url: \"{url}\"{tls}, credentials: {{ oauth2: {{ \
+             token_url: \"{url}/token\", client_id: me, client_secret: s3cret }} }} }} }}\n\
+             feeds: [{{ path: /feed, upstream: legacy }}]\n"
         );
-        Proxy::start_in(
-            folder,
-            &config(&upstream.upstream, &(credentials + tls), ""),
-        )
+        Proxy::start_in(folder, &config)
     };
-    assert!(
-        reason(&start("")).contains("verify"),
-        "nobody vouches for it"
-    );
+    let told = reason(&start(""));
+    assert!(told.contains("the certificate is not trusted"), "{told}");
     assert!(endpoint.visits().is_empty());
     // It answers `[1]`, which is no token, but an answer.
     let told = reason(&start(", tls: { ca: ca.pem }"));

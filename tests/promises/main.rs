@@ -44,6 +44,7 @@ mod poke;
 mod poll_exchange;
 mod polling;
 mod record_replay;
+mod reload;
 mod request_ids;
 mod requests;
 mod restarts;

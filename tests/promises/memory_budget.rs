@@ -24,8 +24,8 @@ fn start(upstream: &str, memory: &str, more: &str) -> Proxy {
     ))
 }
 
-fn held(proxy: &Proxy) -> usize {
-    proxy.metric("pollcast_memory_held_bytes", &[]) as usize
+fn held(proxy: &Proxy) -> f64 {
+    proxy.metric("pollcast_memory_held_bytes", &[])
 }
 
 fn shed(proxy: &Proxy) -> f64 {
@@ -84,7 +84,11 @@ fn a_hundred_growing_histories_stay_within_the_budget_and_every_stream_is_right(
     follow_until(100.0);
     let resident = proxy.resident();
     follow_until(3000.0);
-    assert!(held(&proxy) < 10 * MIB, "{} bytes are held", held(&proxy));
+    assert!(
+        held(&proxy) < (10 * MIB) as f64,
+        "{} bytes are held",
+        held(&proxy)
+    );
     let grown = proxy.resident().saturating_sub(resident);
     assert!(grown < 24 * MIB, "it grew by {grown} bytes");
     let mut back = resume(proxy.address(), &path(0), first.as_deref().expect("an id"));
@@ -161,10 +165,10 @@ fn what_is_counted_is_about_what_the_process_takes() {
     let counter = Arc::clone(&count);
     let stage = Stage::new(move |_| Reply::json(changing(counter.fetch_add(1, Ordering::Relaxed))));
     let proxy = start(&stage.url(), "1GiB", "");
-    let mut streams: Vec<_> = (0..50)
+    let mut streams: Vec<_> = (0..100)
         .map(|n| subscribe(proxy.address(), &format!("/items/{n}")))
         .collect();
-    let mut follow_until = |bytes: usize| {
+    let mut follow_until = |bytes: f64| {
         eventually("so much is held", || {
             for stream in &mut streams {
                 stream.event().expect("an event");
@@ -172,10 +176,10 @@ fn what_is_counted_is_about_what_the_process_takes() {
             held(&proxy) > bytes
         });
     };
-    follow_until(4 * MIB);
+    follow_until((6 * MIB) as f64);
     let (held_before, resident_before) = (held(&proxy), proxy.resident());
-    follow_until(40 * MIB);
-    let counted = (held(&proxy) - held_before) as f64;
+    follow_until((22 * MIB) as f64);
+    let counted = held(&proxy) - held_before;
     let resident = proxy.resident().saturating_sub(resident_before) as f64;
     let share = counted / resident;
     assert!(

@@ -117,9 +117,8 @@ fn tell(panic: &PanicHookInfo<'_>, lines: Option<&Lines>) {
         "panicked: {}",
         text.unwrap_or("for an unknown reason")
     );
-    if cfg!(panic = "abort")
-        && let Some(lines) = lines
-    {
+    // It may be the last that this process says.
+    if let Some(lines) = lines {
         lines.flush(PATIENCE);
     }
 }

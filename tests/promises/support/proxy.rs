@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use super::{ended, eventually};
+use serde_json::Value;
+
+use super::{client, ended, eventually};
 
 /// A running pollcast; killed when dropped.
 pub struct Proxy {
@@ -16,7 +18,7 @@ pub struct Proxy {
     log: Arc<Mutex<String>>,
     /// The process that took over from the child, by its id.
     successor: Option<u32>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Proxy {
@@ -92,19 +94,7 @@ impl Proxy {
     /// By this command, to which the arguments are added.
     pub fn start_by(mut command: Command, config: &str, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("pollcast.yaml");
-        let mut listeners = String::new();
-        for (key, section) in [
-            (
-                "server:",
-                "server: { listen: \"127.0.0.1:0\", drain: 5s }\n",
-            ),
-            ("admin:", "admin: { listen: \"127.0.0.1:0\" }\n"),
-        ] {
-            if !config.contains(key) {
-                listeners += section;
-            }
-        }
-        std::fs::write(&file, format!("{listeners}{config}")).expect("a file");
+        write(&file, config);
         let mut child = command
             .args(["run", "-c"])
             .arg(&file)
@@ -141,7 +131,7 @@ impl Proxy {
             admin,
             log,
             successor: None,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -175,7 +165,7 @@ impl Proxy {
 
     /// The configuration's file.
     pub fn file(&self) -> PathBuf {
-        self._folder.path().join("pollcast.yaml")
+        self.folder.path().join("pollcast.yaml")
     }
 
     /// Has another process take over, and waits until it says so.
@@ -241,6 +231,28 @@ impl Proxy {
         kib.parse::<usize>().expect("a number") * 1024
     }
 
+    /// Where its configuration is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes its configuration anew, as it was started with one.
+    pub fn rewrite(&self, config: &str) {
+        write(&self.folder().join("pollcast.yaml"), config);
+    }
+
+    /// Asks for a reload; status and answer.
+    pub fn reload(&self) -> (u16, Value) {
+        let (status, body) = self.post("/api/reload", &[]);
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// Status and body of a POST without a body on the admin listener.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let answer = client::request(self.admin, "POST", path, headers, b"");
+        (answer.status, answer.text())
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
@@ -279,6 +291,23 @@ fn taken_over_by(line: &str) -> Option<u32> {
     let (_, rest) = line.split_once("another process serves")?;
     let (_, number) = rest.split_once("process=")?;
     number.split(' ').next()?.parse().ok()
+}
+
+/// Writes a configuration, to which listeners on free ports are added.
+fn write(file: &Path, config: &str) {
+    let mut listeners = String::new();
+    for (key, section) in [
+        (
+            "server:",
+            "server: { listen: \"127.0.0.1:0\", drain: 5s }\n",
+        ),
+        ("admin:", "admin: { listen: \"127.0.0.1:0\" }\n"),
+    ] {
+        if !config.contains(key) {
+            listeners += section;
+        }
+    }
+    std::fs::write(file, format!("{listeners}{config}")).expect("a file");
 }
 
 /// Sends a signal to a process that the test started.
