@@ -259,7 +259,7 @@ async fn told(session: &mut Session, status: u16, detail: &str, headers: &Header
 
 /// Tells somebody who is not let in. A redirect leads people to where they log in; an EventSource
 /// would take what it finds there for the end of the feed.
-async fn refuse(
+pub(super) async fn refuse(
     denied: &Denied,
     headers: Headers,
     events: bool,

@@ -28,6 +28,7 @@ mod routes;
 mod seats;
 mod spans;
 mod subscribe;
+mod tickets;
 mod writer;
 
 use std::net::{IpAddr, SocketAddr};

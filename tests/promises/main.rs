@@ -7,6 +7,7 @@ mod support;
 mod admin;
 mod admin_access;
 mod auth_forward;
+mod auth_tickets;
 mod broken;
 mod captures;
 mod cardinality;
