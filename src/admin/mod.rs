@@ -48,6 +48,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config;
 use crate::core::accept;
@@ -93,6 +94,8 @@ pub struct Sources {
     pub config: Box<RawValue>,
     /// Who may ask.
     pub rules: config::Admin,
+    /// Finds out who it is.
+    pub guard: Arc<Guard>,
     /// The file that it was read from.
     pub file: Option<PathBuf>,
     /// Turns true when the process is about to leave.
@@ -137,15 +140,12 @@ impl Admin {
             gallery: Gallery::new(Arc::clone(&view)),
             view,
             assets: Assets::load(),
-            door: Door::new(&sources.rules),
+            door: Door::new(&sources.rules, sources.guard),
             unfinished: sources.unfinished,
         })
     }
 
     fn reply(&self, request: &RequestHeader) -> Reply {
-        if let Err(refusal) = self.door.admit(request) {
-            return Reply::Whole(refusal.into());
-        }
         let path = request.uri.path();
         if path == poke::PATH {
             return Reply::Whole(poke::answer(&self.view.hub, request));
@@ -198,6 +198,10 @@ impl Admin {
     }
 
     async fn serve(&self, session: &mut ServerSession) -> Result<()> {
+        let entered = match self.door.admit(session).await {
+            Ok(entered) => entered,
+            Err(refusal) => return refusal.send(session).await,
+        };
         let subject = match self.reply(session.req_header()) {
             Reply::Whole(answer) => return answer.send(session).await,
             Reply::Live(subject) => subject,
@@ -212,7 +216,8 @@ impl Admin {
         if session.req_header().method == Method::HEAD {
             return Ok(());
         }
-        stream::send(session, watcher, self.view.draining.clone()).await
+        let over = self.door.over(entered, self.view.clock);
+        stream::send(session, watcher, self.view.draining.clone(), over).await
     }
 }
 
