@@ -46,6 +46,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
             "give it a path to poll",
         );
     }
+    policy::warn_of_open(&top, &feeds, &routes);
     upstreams.warn_of_unused(&feeds, &routes);
     upstreams.warn_of_want(&feeds);
     upstreams.refuse_loops(&server.listen);

@@ -5,6 +5,8 @@
 mod support;
 
 mod admin;
+mod auth_jwt;
+mod auth_keys;
 mod broken;
 mod captures;
 mod cardinality;

@@ -1,0 +1,1 @@
+//! Who may have a feed, by tokens (JSON Web Tokens).
