@@ -193,7 +193,7 @@ impl Server {
             topics,
             &config,
             metrics,
-            (door, guard),
+            (door, Arc::clone(&guard)),
             servers,
             clock,
             spans,
@@ -217,6 +217,7 @@ impl Server {
         };
         let admin_app = Admin::new(admin::Sources {
             registry,
+            guard,
             hub: Arc::clone(&hub),
             peers,
             gates,

@@ -93,7 +93,7 @@ fn told(what: &impl Serialize) -> Answer {
 /// Whether no page of another origin sends this (WHATWG Fetch section 3.2, Fetch Metadata section
 /// 2.4). A name that leads to this address proves nothing, since anybody's may; so a page's own host
 /// must be an address or `localhost`.
-fn is_from_here(headers: &HeaderMap) -> bool {
+pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
         return false;

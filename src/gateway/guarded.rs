@@ -242,8 +242,8 @@ fn status(denied: Denied) -> u16 {
 /// The word for metrics of refused subscriptions.
 fn word(denied: Denied) -> &'static str {
     match denied {
-        Denied::Missing | Denied::Invalid => "unauthorized",
-        Denied::Insufficient => "forbidden",
+        Denied::Missing | Denied::Invalid => "not_authenticated",
+        Denied::Insufficient => "not_permitted",
         Denied::Unavailable => "unverifiable",
     }
 }
