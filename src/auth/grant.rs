@@ -44,6 +44,8 @@ pub enum Proof {
         token: Arc<Verified>,
         /// Where it was.
         source: Source,
+        /// Where else its issuer's tokens may be that nobody else is to see: in the query.
+        besides: Vec<Source>,
     },
 }
 
@@ -79,6 +81,9 @@ impl Grant {
             (one, other) => one.or(other),
         };
         self.sources.push(source.clone());
+        if let Proof::Token { besides, .. } = &proof {
+            self.sources.extend_from_slice(besides);
+        }
         self.proofs.push(proof);
     }
 

@@ -207,7 +207,7 @@ fn a_stream_ends_with_its_key_and_nobody_comes_back_with_it() {
     let keys = format!(
         "mine: {{ sha256: {}, expires: \"{}\" }}",
         hash(KEY),
-        moment(3)
+        moment(6)
     );
     let proxy = proxy(&upstream, &keys, "");
     let headers = [EVENTS, ("x-api-key", KEY)];
