@@ -14,6 +14,7 @@
 //! | `status`, `topics`, `topic`, `feeds`, `upstreams` | what is said of each, as JSON |
 //! | `parts` | what several of these say alike |
 //! | `poke` | polls on request |
+//! | `revoke` | whom to let in no more |
 //! | `assets` | the page's files |
 
 mod answer;
@@ -24,6 +25,7 @@ mod feeds;
 mod live;
 mod parts;
 mod poke;
+mod revoke;
 mod status;
 mod stream;
 mod topic;
@@ -68,7 +70,7 @@ const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 /// What is said of any other path.
 const PATHS: &str = "try /, /metrics, /api/status, /api/topics, /api/topic, /api/feeds, \
-                     /api/upstreams, /api/config, /api/poll, /api/openapi.json, /healthz or /readyz";
+                     /api/upstreams, /api/config, /api/poll, /api/revoke, /api/openapi.json, /healthz or /readyz";
 /// Seconds for which a connection is kept for another request.
 const KEEPALIVE: u64 = 60;
 /// How long a body that nobody wants may take.
@@ -78,6 +80,8 @@ const BODY: Duration = Duration::from_secs(5);
 pub struct Sources {
     /// What is counted.
     pub registry: Registry,
+    /// Who lets in.
+    pub guard: Arc<Guard>,
     /// The topics.
     pub hub: Arc<Hub>,
     /// The servers of each upstream.
@@ -94,8 +98,6 @@ pub struct Sources {
     pub config: Box<RawValue>,
     /// Who may ask.
     pub rules: config::Admin,
-    /// Finds out who it is.
-    pub guard: Arc<Guard>,
     /// The file that it was read from.
     pub file: Option<PathBuf>,
     /// Turns true when the process is about to leave.
@@ -107,6 +109,7 @@ pub struct Sources {
 /// Answers on the private listener.
 pub struct Admin {
     registry: Registry,
+    guard: Arc<Guard>,
     view: Arc<View>,
     gallery: Arc<Gallery>,
     assets: Assets,
@@ -137,6 +140,7 @@ impl Admin {
         });
         Arc::new(Self {
             registry: sources.registry,
+            guard: Arc::clone(&sources.guard),
             gallery: Gallery::new(Arc::clone(&view)),
             view,
             assets: Assets::load(),
@@ -202,6 +206,10 @@ impl Admin {
             Ok(entered) => entered,
             Err(refusal) => return refusal.send(session).await,
         };
+        if session.req_header().uri.path() == revoke::PATH {
+            let answer = revoke::answer(&self.guard, self.view.clock, session).await?;
+            return answer.send(session).await;
+        }
         let subject = match self.reply(session.req_header()) {
             Reply::Whole(answer) => return answer.send(session).await,
             Reply::Live(subject) => subject,

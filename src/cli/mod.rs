@@ -1,4 +1,4 @@
-//! The command line: arguments in, one of seven jobs out.
+//! The command line: arguments in, one of eight jobs out.
 //!
 //! Owns what is printed for people. Promises one clear message and a non-zero exit for whatever
 //! goes wrong; what goes to standard output is the job's result, everything else is standard error.
@@ -7,6 +7,7 @@ mod beside;
 mod check;
 mod demo;
 mod diff;
+mod hash_key;
 mod logs;
 mod record;
 mod recording;
@@ -63,6 +64,8 @@ enum Job {
     Replay(replay::Arguments),
     /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
     Diff(diff::Arguments),
+    /// Make or read an API key, and print the hash that goes into the configuration
+    HashKey(hash_key::Arguments),
     /// Run a feed's filter; pollcast starts this itself
     #[command(name = worker::COMMAND, hide = true)]
     TransformWorker {
@@ -91,6 +94,9 @@ pub enum CliError {
     /// `diff` cannot read a document.
     #[error(transparent)]
     Diff(#[from] diff::DiffError),
+    /// `hash-key` has no key.
+    #[error(transparent)]
+    HashKey(#[from] hash_key::KeyError),
     /// `tail` cannot go on.
     #[error(transparent)]
     Tail(#[from] tail::TailError),
@@ -139,6 +145,7 @@ pub fn run() -> Result<ExitCode, CliError> {
         Job::Record(arguments) => record::record(&arguments),
         Job::Replay(arguments) => replay::replay(&arguments),
         Job::Diff(arguments) => diff::diff(&arguments),
+        Job::HashKey(arguments) => hash_key::hash_key(&arguments),
         Job::TransformWorker { max_bytes, memory } => match worker::work(max_bytes, memory)? {},
     }
 }

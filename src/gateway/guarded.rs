@@ -291,9 +291,9 @@ fn status(denied: &Denied) -> u16 {
 /// The word for metrics of refused subscriptions.
 fn word(denied: &Denied) -> &'static str {
     match denied {
-        Denied::Elsewhere(refusal) if refusal.status == StatusCode::FORBIDDEN => "forbidden",
-        Denied::Missing | Denied::Invalid | Denied::Elsewhere(_) => "unauthorized",
-        Denied::Insufficient => "forbidden",
+        Denied::Elsewhere(refusal) if refusal.status == StatusCode::FORBIDDEN => "not_permitted",
+        Denied::Missing | Denied::Invalid | Denied::Elsewhere(_) => "not_authenticated",
+        Denied::Insufficient => "not_permitted",
         Denied::Unavailable => "unverifiable",
     }
 }

@@ -212,6 +212,7 @@ impl Server {
         };
         let admin_app = Admin::new(admin::Sources {
             registry,
+            guard,
             hub: Arc::clone(&hub),
             peers,
             gates,
@@ -220,7 +221,6 @@ impl Server {
             listeners,
             config: config.shown().to_owned(),
             rules: config.admin.clone(),
-            guard,
             file,
             draining: draining.subscribe(),
             unfinished: rules.unfinished.clone(),

@@ -7,6 +7,8 @@ mod support;
 mod admin;
 mod admin_access;
 mod auth_forward;
+mod auth_jwt;
+mod auth_keys;
 mod auth_tickets;
 mod broken;
 mod captures;
