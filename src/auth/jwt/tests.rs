@@ -188,6 +188,9 @@ impl Court {
             format!("Bearer {token}").parse().unwrap(),
         );
         let asking = Asking {
+            method: &http::Method::GET,
+            events: false,
+            is_secure: false,
             headers: &headers,
             uri: &Uri::from_static("/"),
             captures: &[id.to_owned()],
