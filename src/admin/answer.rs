@@ -112,13 +112,22 @@ impl Answer {
         self
     }
 
+    /// One header more, besides others of its name.
+    pub(super) fn also(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
     /// Sends it; to HEAD without its body.
     pub(super) async fn send(self, session: &mut ServerSession) -> Result<()> {
         let slow = Duration::from_secs((self.body.len() / BYTES_PER_SECOND) as u64);
         session.set_write_timeout(Some(PATIENCE + slow));
         let mut head = head(self.status)?;
-        for (name, value) in &self.headers {
-            head.insert_header(name, value.clone())?;
+        for name in self.headers.keys() {
+            head.remove_header(name);
+            for value in self.headers.get_all(name) {
+                head.append_header(name, value.clone())?;
+            }
         }
         if !matches!(
             self.status,

@@ -2,13 +2,24 @@
 //!
 //! Promises that no page in somebody's browser reads or moves anything here: neither by a name of
 //! its own that it made point here (DNS rebinding), nor from another origin. Probes are let in by
-//! any name, and learn one word.
+//! any name, and learn one word. Where `admin.access` says who may ask, nobody else does; browsers and
+//! scrapers may show a key as a password (RFC 7617), whatever the name beside it.
 
-use http::{HeaderMap, Method, StatusCode, header};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use headers::authorization::Basic;
+use headers::{Authorization, HeaderMapExt};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
 
+use super::answer::Answer;
 use super::asked::Refusal;
-use crate::config::{Admin, Authority};
+use crate::auth::{Asking, Denied, Grant, Guard};
+use crate::clock::Clock;
+use crate::config::{Admin, Authority, Policy, bearer};
+use crate::core::accept;
 
 const NO_HOST: Refusal = (
     StatusCode::BAD_REQUEST,
@@ -26,27 +37,79 @@ const FOREIGN: Refusal = (
     "pages of other origins may not ask for this",
 );
 
+/// What metrics call the listener.
+const PLACE: &str = "admin";
+/// What browsers know how to ask people for, and what programs do.
+const CHALLENGES: [&str; 2] = [
+    "Basic realm=\"pollcast\", charset=\"UTF-8\"",
+    "Bearer realm=\"pollcast\"",
+];
+
 /// What is asked of everybody at the door.
 #[derive(Debug)]
 pub(super) struct Door {
     hosts: Vec<Authority>,
+    access: Option<Arc<Policy>>,
+    guard: Arc<Guard>,
 }
 
+/// Who came in: what by, where not everybody may.
+pub(super) type Entered = Option<Arc<Grant>>;
+
 impl Door {
-    pub(super) fn new(admin: &Admin) -> Self {
+    pub(super) fn new(admin: &Admin, guard: Arc<Guard>) -> Self {
         Self {
             hosts: admin.hosts.clone(),
+            access: admin.access.clone(),
+            guard,
         }
     }
 
-    /// Lets a request in.
-    ///
-    /// # Errors
-    /// What it is answered instead.
-    pub(super) fn admit(&self, request: &RequestHeader) -> Result<(), Refusal> {
+    /// Lets a request in, or says what it is answered instead.
+    pub(super) async fn admit(&self, session: &ServerSession) -> Result<Entered, Answer> {
+        let request = session.req_header();
         if is_probe(request.uri.path()) {
-            return Ok(());
+            return Ok(None);
         }
+        self.knows(request)?;
+        let Some(policy) = &self.access else {
+            return Ok(None);
+        };
+        let digest = session.digest();
+        let asking = Asking {
+            headers: &with_password(&request.headers),
+            method: &request.method,
+            uri: &request.uri,
+            events: accept::names_events(&request.headers),
+            is_secure: digest.is_some_and(|digest| digest.ssl_digest.is_some()),
+            captures: &[],
+            client: session
+                .client_addr()
+                .and_then(|it| Some(it.as_inet()?.ip())),
+        };
+        let granted = self.guard.admit(PLACE, policy, &asking).await;
+        granted.map(Some).map_err(|denied| refuse(&denied))
+    }
+
+    /// Waits until a grant is over.
+    pub(super) async fn over(&self, entered: Entered, clock: Clock) {
+        let Some(grant) = entered else {
+            return std::future::pending().await;
+        };
+        let mut withdrawals = self.guard.withdrawals();
+        self.guard.follow(&grant);
+        while !grant.is_over(clock.now()) {
+            tokio::select! {
+                () = clock.reached(grant.expires()) => {}
+                told = withdrawals.changed() => if told.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether the name is one of ours, and nobody else's page asks.
+    fn knows(&self, request: &RequestHeader) -> Result<(), Refusal> {
         let host = host(&request.headers).ok_or(NO_HOST)?;
         // The target's authority counts before the header (RFC 9112 section 3.2.2).
         let target = request.uri.authority().map(http::uri::Authority::as_str);
@@ -60,6 +123,44 @@ impl Door {
             true => Ok(()),
             false => Err(FOREIGN),
         }
+    }
+}
+
+/// A key that comes as a password, as if it came by itself.
+fn with_password(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
+    let Some(Authorization(basic)) = headers.typed_get::<Authorization<Basic>>() else {
+        return Cow::Borrowed(headers);
+    };
+    let Some(key) = bearer(basic.password()) else {
+        return Cow::Borrowed(headers);
+    };
+    let mut headers = headers.clone();
+    headers.insert(header::AUTHORIZATION, key);
+    Cow::Owned(headers)
+}
+
+fn refuse(denied: &Denied) -> Answer {
+    let status = match denied {
+        Denied::Missing | Denied::Invalid => StatusCode::UNAUTHORIZED,
+        Denied::Insufficient => StatusCode::FORBIDDEN,
+        Denied::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Denied::Elsewhere(refusal) => refusal.status,
+    };
+    let answer = Answer::text(
+        status,
+        "the admin listener is not for everybody (`admin.access`)",
+    );
+    match denied {
+        Denied::Elsewhere(refusal) => refusal
+            .headers
+            .iter()
+            .fold(answer, |answer, (name, value)| {
+                answer.also(name.clone(), value.clone())
+            }),
+        Denied::Missing | Denied::Invalid => CHALLENGES.into_iter().fold(answer, |answer, it| {
+            answer.also(header::WWW_AUTHENTICATE, HeaderValue::from_static(it))
+        }),
+        Denied::Insufficient | Denied::Unavailable => answer,
     }
 }
 

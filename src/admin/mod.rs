@@ -14,6 +14,7 @@
 //! | `status`, `topics`, `topic`, `feeds`, `upstreams` | what is said of each, as JSON |
 //! | `parts` | what several of these say alike |
 //! | `poke`, `reload` | polls on request; the configuration read anew |
+//! | `revoke` | whom to let in no more |
 //! | `assets` | the page's files |
 
 mod answer;
@@ -25,6 +26,7 @@ mod live;
 mod parts;
 mod poke;
 mod reload;
+mod revoke;
 mod status;
 mod stream;
 mod topic;
@@ -50,6 +52,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use crate::auth::Guard;
 use crate::clock::Clock;
 use crate::config;
 use crate::core::accept;
@@ -70,8 +73,8 @@ const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 /// What is said of any other path.
 const PATHS: &str = "try /, /metrics, /api/status, /api/topics, /api/topic, /api/feeds, \
-                     /api/upstreams, /api/config, /api/poll, /api/reload, /api/openapi.json, \
-                     /healthz or /readyz";
+                     /api/upstreams, /api/config, /api/poll, /api/reload, /api/revoke, \
+                     /api/openapi.json, /healthz or /readyz";
 /// Seconds for which a connection is kept for another request.
 const KEEPALIVE: u64 = 60;
 /// How long a body that nobody wants may take.
@@ -81,6 +84,8 @@ const BODY: Duration = Duration::from_secs(5);
 pub struct Sources {
     /// What is counted.
     pub registry: Registry,
+    /// Who lets in.
+    pub guard: Arc<Guard>,
     /// The topics.
     pub hub: Arc<Hub>,
     /// What is let through to them.
@@ -116,6 +121,7 @@ pub struct InForce {
 /// Answers on the private listener.
 pub struct Admin {
     registry: Registry,
+    guard: Arc<Guard>,
     view: Arc<View>,
     gallery: Arc<Gallery>,
     assets: Assets,
@@ -133,7 +139,10 @@ enum Reply {
 impl Admin {
     /// An admin service that is ready until `sources.draining` turns true.
     pub fn new(sources: Sources) -> Arc<Self> {
-        let door = ArcSwap::from_pointee(Door::new(&sources.in_force.rules));
+        let door = ArcSwap::from_pointee(Door::new(
+            &sources.in_force.rules,
+            Arc::clone(&sources.guard),
+        ));
         let view = Arc::new(View {
             hub: sources.hub,
             gates: sources.gates,
@@ -146,6 +155,7 @@ impl Admin {
         });
         Arc::new(Self {
             registry: sources.registry,
+            guard: Arc::clone(&sources.guard),
             gallery: Gallery::new(Arc::clone(&view)),
             view,
             assets: Assets::load(),
@@ -157,14 +167,14 @@ impl Admin {
 
     /// Tells of another configuration from now on.
     pub fn follow(&self, in_force: InForce) {
-        self.door.store(Arc::new(Door::new(&in_force.rules)));
+        self.door.store(Arc::new(Door::new(
+            &in_force.rules,
+            Arc::clone(&self.guard),
+        )));
         self.view.in_force.store(Arc::new(in_force));
     }
 
     fn reply(&self, request: &RequestHeader) -> Reply {
-        if let Err(refusal) = self.door.load().admit(request) {
-            return Reply::Whole(refusal.into());
-        }
         let path = request.uri.path();
         if path == poke::PATH {
             return Reply::Whole(poke::answer(&self.view.hub, request));
@@ -218,8 +228,17 @@ impl Admin {
     }
 
     async fn serve(&self, session: &mut ServerSession) -> Result<()> {
+        let door = self.door.load_full();
+        let entered = match door.admit(session).await {
+            Ok(entered) => entered,
+            Err(refusal) => return refusal.send(session).await,
+        };
         if session.req_header().uri.path() == reload::PATH {
             let answer = reload::answer(&self.reloads, session.req_header()).await;
+            return answer.send(session).await;
+        }
+        if session.req_header().uri.path() == revoke::PATH {
+            let answer = revoke::answer(&self.guard, self.view.clock, session).await?;
             return answer.send(session).await;
         }
         let subject = match self.reply(session.req_header()) {
@@ -236,7 +255,8 @@ impl Admin {
         if session.req_header().method == Method::HEAD {
             return Ok(());
         }
-        stream::send(session, watcher, self.view.draining.clone()).await
+        let over = door.over(entered, self.view.clock);
+        stream::send(session, watcher, self.view.draining.clone(), over).await
     }
 }
 

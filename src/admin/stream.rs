@@ -3,6 +3,7 @@
 //! Promises signs of life, an end with a last chunk when the process leaves, and that a client which
 //! takes nothing holds up nobody.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +37,8 @@ pub(super) async fn open(session: &mut ServerSession) -> Result<()> {
     session.write_response_header(Box::new(head)).await
 }
 
-/// Writes what the watcher gets until it is over, the process leaves, or the client does.
+/// Writes what the watcher gets until it is over, or what the client was let in by, or the process
+/// leaves, or the client does.
 ///
 /// # Errors
 /// If the client left or takes nothing: the connection is of no more use.
@@ -44,8 +46,10 @@ pub(super) async fn send(
     session: &mut ServerSession,
     mut watcher: Watcher,
     mut leaving: watch::Receiver<bool>,
+    over: impl Future<Output = ()>,
 ) -> Result<()> {
     write(session, &retry()).await?;
+    let mut over = pin!(over);
     let mut silent_until = Instant::now() + HEARTBEAT;
     loop {
         while let Some(frame) = watcher.next() {
@@ -61,6 +65,7 @@ pub(super) async fn send(
                 write(session, &Frame::comment()).await?;
                 silent_until = Instant::now() + HEARTBEAT;
             }
+            () = &mut over => break,
             () = told(&mut leaving) => {
                 write(session, &retry()).await?;
                 break;

@@ -63,7 +63,7 @@ impl Book {
         };
         let desk = |tickets: &config::Tickets| {
             let known = before.and_then(|book| book.desk.as_ref());
-            match known.filter(|desk| desk.rules() == tickets) {
+            match known.filter(|desk| **desk.rules() == *tickets) {
                 Some(known) => Ok(Arc::clone(known)),
                 None => Desk::new(tickets.clone()).map(Arc::new),
             }

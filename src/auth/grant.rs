@@ -45,6 +45,8 @@ pub enum Proof {
         token: Arc<Verified>,
         /// Where it was.
         source: Source,
+        /// Where else its issuer's tokens may be that nobody else is to see: in the query.
+        besides: Vec<Source>,
     },
     /// The word of a service.
     Forward {
@@ -106,8 +108,12 @@ impl Grant {
             (one, other) => one.or(other),
         };
         self.sources.extend(source.cloned());
-        if let Proof::Forward { admission, .. } = &proof {
-            self.pass_on.extend(admission.pass_on.iter().cloned());
+        match &proof {
+            Proof::Token { besides, .. } => self.sources.extend_from_slice(besides),
+            Proof::Forward { admission, .. } => {
+                self.pass_on.extend(admission.pass_on.iter().cloned());
+            }
+            Proof::Key { .. } | Proof::Ticket { .. } => {}
         }
         self.proofs.push(proof);
     }

@@ -229,8 +229,8 @@ impl Guard {
     }
 
     /// How tickets are given out, if they are.
-    pub fn tickets(&self) -> Option<Tickets> {
-        self.book.load().desk().map(|desk| desk.rules().clone())
+    pub fn tickets(&self) -> Option<Arc<Tickets>> {
+        self.book.load().desk().map(|desk| Arc::clone(desk.rules()))
     }
 
     /// A ticket for an event stream of `asking`'s target, to whoever has this grant.

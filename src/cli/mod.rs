@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 #[doc(hidden)]
 pub mod fuzz;
+mod hash_key;
 mod logs;
 mod ready;
 mod record;
@@ -70,6 +71,8 @@ enum Job {
     Replay(replay::Arguments),
     /// Print the JSON Patch (RFC 6902) that turns one JSON file into another
     Diff(diff::Arguments),
+    /// Make or read an API key, and print the hash that goes into the configuration
+    HashKey(hash_key::Arguments),
     /// Run a feed's filter; pollcast starts this itself
     #[command(name = worker::COMMAND, hide = true)]
     TransformWorker {
@@ -98,6 +101,9 @@ pub enum CliError {
     /// `diff` cannot read a document.
     #[error(transparent)]
     Diff(#[from] diff::DiffError),
+    /// `hash-key` has no key.
+    #[error(transparent)]
+    HashKey(#[from] hash_key::KeyError),
     /// `tail` cannot go on.
     #[error(transparent)]
     Tail(#[from] tail::TailError),
@@ -150,6 +156,7 @@ pub fn run() -> Result<ExitCode, CliError> {
         Job::Record(arguments) => record::record(&arguments),
         Job::Replay(arguments) => replay::replay(&arguments),
         Job::Diff(arguments) => diff::diff(&arguments),
+        Job::HashKey(arguments) => hash_key::hash_key(&arguments),
         Job::TransformWorker { max_bytes, memory } => match worker::work(max_bytes, memory)? {},
     }
 }

@@ -3,8 +3,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use serde_yaml::Value;
-
 use super::keys::{ADMIN, SERVER};
 use super::listen::clash;
 use super::section::Section;
@@ -95,22 +93,15 @@ pub(super) fn admin(top: &Section<'_>, public: &[Listener], auth: &Auth) -> Admi
     }
 }
 
-/// Who may ask. Everybody may who is on this machine; where others can come from, it must be said.
+/// Who may ask. Where others than this machine can come, it must be said.
 fn access(section: &Section<'_>, listen: SocketAddr, auth: &Auth) -> Option<Arc<Policy>> {
-    let node = section.find("access");
-    if let Some(node) = &node
-        && matches!(node.value(), Value::String(text) if text == "open")
-    {
-        return None;
-    }
-    if node.is_none() && !listen.ip().is_loopback() {
-        let at = section
-            .find("listen")
-            .unwrap_or_else(|| section.node.clone());
+    if section.find("access").is_none() && !listen.ip().is_loopback() {
+        let at = section.find("listen");
+        let at = at.unwrap_or_else(|| section.node.clone());
         at.problem(
             "others than this machine can come here, and nothing says who may",
-            "write `access`, such as `[{keys: [NAME]}]` with a key of `auth.keys`; `access: open` for \
-             everybody who can reach it; or listen on 127.0.0.1",
+            "write `access`, such as `[{keys: [NAME]}]` with a key of `auth.keys`, or `everyone` if \
+             whoever gets here may; or listen on 127.0.0.1",
         );
     }
     policy::of_admin(section, auth)

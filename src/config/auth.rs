@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_yaml::Value;
+
 use super::forward::{Forward, forwards};
 use super::jwt::{Issuer, issuer};
 use super::keys::{API_KEY, AUTH};
@@ -103,7 +105,7 @@ fn api_key(name: String, node: &Node<'_>) -> ApiKey {
     let hashes = section
         .require("sha256", remedy)
         .map_or_else(Vec::new, |node| {
-            let items = match node.value().is_sequence() {
+            let items = match matches!(node.value(), Value::Sequence(_)) {
                 true => node.items(),
                 false => vec![node.clone()],
             };

@@ -262,6 +262,13 @@ pub(super) mod tests {
                 "token" => Ok("from a file\n\n".to_owned()),
                 "dos" => Ok("from a file\r\n".to_owned()),
                 "example.secret" => Ok(include_str!("../../config/example.secret").to_owned()),
+                "example-shared.secret" => {
+                    Ok(include_str!("../../config/example-shared.secret").to_owned())
+                }
+                "example.jwks.json" => {
+                    Ok(include_str!("../../config/example.jwks.json").to_owned())
+                }
+                "example.pub.pem" => Ok(include_str!("../../config/example.pub.pem").to_owned()),
                 "localhost.crt" => Ok(include_str!("../../config/localhost.crt").to_owned()),
                 "localhost.key" => Ok(include_str!("../../config/localhost.key").to_owned()),
                 _ => Err(io::ErrorKind::NotFound.into()),

@@ -16,6 +16,7 @@ use super::oauth2::is_near;
 use super::secret::{Secret, secret};
 use super::section::Section;
 use super::sheet::Node;
+use serde_yaml::Value;
 
 /// The shortest shared secret, in bytes: as long as the hash (RFC 7518 section 3.2).
 const SHORTEST_SECRET: usize = 32;
@@ -127,7 +128,7 @@ fn word(node: &Node<'_>) -> Option<String> {
 
 /// One word or a list of them, at least one.
 fn words(node: &Node<'_>) -> Vec<String> {
-    if !node.value().is_sequence() {
+    if !matches!(node.value(), Value::Sequence(_)) {
         return word(node).into_iter().collect();
     }
     let items = node.items();
@@ -141,7 +142,7 @@ fn algorithms(node: &Node<'_>) -> Vec<Algorithm> {
     const KNOWN: &str = "write some of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, \
                          PS512, ES256, ES384 and EdDSA";
     let items = node.items();
-    if node.value().is_sequence() && items.is_empty() {
+    if matches!(node.value(), Value::Sequence(_)) && items.is_empty() {
         node.problem("there is no algorithm", KNOWN);
     }
     let read = |item: &Node<'_>| {
@@ -341,13 +342,7 @@ fn whence(section: &Section<'_>) -> Whence {
         cookie: section.find("cookie").and_then(|node| cookie(&node)),
         query: section.find("query").and_then(|node| parameter(&node)),
     };
-    if section.find("query").is_some() {
-        node.warning(
-            "tokens in URLs end up in the history of browsers and in the logs of proxies",
-            "use a cookie or a header where you can",
-        );
-    }
-    if node.value().is_mapping()
+    if matches!(node.value(), Value::Mapping(_))
         && whence
             == (Whence {
                 header: None,

@@ -55,7 +55,7 @@ sections! {
             "who", "cache", "recheck", "timeout"
         ] later [];
     TICKETS at "auth.tickets":
-        ["path", "ttl", "use", "bind", "secret", "secret_file"] later [];
+        ["path", "ttl", "use", "bind", "secret"] later [];
     UPSTREAM at "upstreams.NAME":
         [
             "url", "servers", "balance", "host", "health_check", "resolve_every", "tls",
@@ -298,13 +298,13 @@ mod tests {
             let place = (0..30).fold(place.to_owned(), |place, index| {
                 place.replace(&format!("[{index}]"), "[]")
             });
-            match place
-                .strip_prefix("upstreams.")
-                .map(|rest| rest.split_once('.'))
-            {
-                Some(Some((_, key))) => format!("upstreams.NAME.{key}"),
-                _ => place,
-            }
+            let named = ["upstreams", "auth.keys", "auth.jwt", "auth.forward"]
+                .into_iter()
+                .find_map(|at| {
+                    let (_, key) = place.strip_prefix(at)?.strip_prefix('.')?.split_once('.')?;
+                    Some(format!("{at}.NAME.{key}"))
+                });
+            named.unwrap_or(place)
         };
         problems.lines().map(plain).collect()
     }

@@ -12,6 +12,10 @@ use super::keys::{ADMIN_ACCESS, FEED_ACCESS, Keys, ROUTE_ACCESS, nearest};
 use super::section::Section;
 use super::sheet::Node;
 use super::template::{self, Template};
+use super::{Feed, Route};
+
+/// Says that everybody is let in, as nothing does.
+const EVERYONE: &str = "everyone";
 
 /// Who is let in.
 #[derive(Clone, Debug)]
@@ -56,6 +60,63 @@ pub(super) fn of_feed(feed: &Section<'_>, auth: &Auth, captures: &[String]) -> O
     policy(feed, &FEED_ACCESS, auth, captures)
 }
 
+/// Warns of what stays open where something else is not: perhaps it was forgotten.
+pub(super) fn warn_of_open(top: &Section<'_>, feeds: &[Arc<Feed>], routes: &[Arc<Route>]) {
+    let guarded: Vec<&Arc<Feed>> = feeds.iter().filter(|feed| feed.access.is_some()).collect();
+    let items = |key| top.find(key).map_or_else(Vec::new, |node| node.items());
+    let says_nothing = |item: &Node<'_>| item.value().get("access").is_none();
+    let text = |item: &Node<'_>, key| {
+        item.value()
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    if guarded.is_empty() && routes.iter().all(|route| route.access.is_none()) {
+        return;
+    }
+    let open: Vec<String> = items("feeds")
+        .iter()
+        .filter(|item| says_nothing(item))
+        .filter_map(|item| text(item, "path"))
+        .collect();
+    if let (false, Some(node)) = (open.is_empty(), top.find("feeds")) {
+        node.warning(
+            format!(
+                "open to everybody, while others are not: {}",
+                open.join(", ")
+            ),
+            "give them `access`, too, or say `access: everyone`",
+        );
+    }
+    let leaks = |route: &Arc<Route>| {
+        guarded
+            .iter()
+            .any(|feed| feed.upstream.name == route.upstream.name)
+            && route.access.is_none()
+    };
+    let said = items("proxy");
+    let said: Vec<_> = said
+        .iter()
+        .filter(|item| !says_nothing(item))
+        .filter_map(|item| text(item, "path"))
+        .collect();
+    for route in routes
+        .iter()
+        .filter(|route| leaks(route) && !said.contains(&route.path))
+    {
+        let node = top.find("proxy").unwrap_or_else(|| top.node.clone());
+        node.warning(
+            format!(
+                "everybody may ask the upstream of a feed that has `access`, at any path below {:?} \
+                 that is no feed's",
+                route.path
+            ),
+            "give the route `access`, too, or say `access: everyone`; without `proxy` there is a route \
+             for everything",
+        );
+    }
+}
+
 /// The policy of a route; `None` lets in everybody.
 pub(super) fn of_route(route: &Section<'_>, auth: &Auth) -> Option<Arc<Policy>> {
     policy(route, &ROUTE_ACCESS, auth, &[])
@@ -73,8 +134,11 @@ fn policy(
     captures: &[String],
 ) -> Option<Arc<Policy>> {
     let node = section.find("access")?;
+    if matches!(node.value(), Value::String(text) if text == EVERYONE) {
+        return None;
+    }
     let items = node.items();
-    if node.value().is_sequence() && items.is_empty() {
+    if matches!(node.value(), Value::Sequence(_)) && items.is_empty() {
         node.problem(
             "nobody would be let in",
             "write what lets in, as in `- {keys: [NAME]}`, or remove `access` for everybody",
@@ -93,7 +157,9 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
     let services: Vec<&str> = auth.forwards.iter().map(|it| it.name.as_str()).collect();
     let named = section.find("keys");
     let items = named.as_ref().map_or_else(Vec::new, |node| node.items());
-    if let Some(node) = named.filter(|node| node.value().is_sequence() && items.is_empty()) {
+    if let Some(node) =
+        named.filter(|node| matches!(node.value(), Value::Sequence(_)) && items.is_empty())
+    {
         node.problem("there is no key", "write the names of keys of `auth.keys`");
     }
     let claims = section.find("claims");
@@ -103,7 +169,7 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
     }
     let forward = section.find("forward");
     let is_empty = items.is_empty() && jwt.is_none() && forward.is_none();
-    if node.value().is_mapping() && is_empty {
+    if matches!(node.value(), Value::Mapping(_)) && is_empty {
         node.problem(
             "this would let in everybody",
             "write `keys`, `jwt` or `forward`, or several of them if all must hold",
@@ -157,7 +223,7 @@ fn claim(name: &str, node: &Node<'_>, captures: &[String]) -> ClaimRule {
             "write its name, with dots as in `realm.roles`, or a JSON pointer as in `/https:~1~1x/roles`",
         );
     }
-    let items = match node.value().is_sequence() {
+    let items = match matches!(node.value(), Value::Sequence(_)) {
         true => node.items(),
         false => vec![node.clone()],
     };

@@ -51,6 +51,7 @@ pub(super) fn config(value: &Value, sheet: &Sheet<'_>) -> Config {
         );
     }
     upstreams.warn_of_unused(&feeds, &routes, &auth);
+    policy::warn_of_open(&top, &feeds, &routes);
     upstreams.warn_of_want(&feeds);
     upstreams.refuse_loops(&server.listen);
     let (tree, veils) = shown::shown(value, sheet.around);

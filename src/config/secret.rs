@@ -32,6 +32,15 @@ impl Secret {
         self.file.as_ref()
     }
 
+    /// One that stands at `node`.
+    pub(super) fn written(node: &Node<'_>) -> Option<Self> {
+        let text = node.scalar()?.text;
+        Some(Self {
+            text: text.into(),
+            file: None,
+        })
+    }
+
     /// A secret out of the text of a file: without one newline at its end. `None` if nothing is left.
     pub fn from_file(text: &str) -> Option<&str> {
         Some(expand::without_newline(text)).filter(|text| !text.is_empty())

@@ -98,7 +98,7 @@ fn the_full_example_differs_from_the_defaults_only_where_it_says_so() {
     let (plain, _) = one_feed("");
     let (full_feed, plain_feed) = (&full.feeds[0], &plain.feeds[0]);
     assert_eq!(full.admin.listen, plain.admin.listen);
-    assert!(full.admin.hosts.is_empty() && full.admin.access.is_none());
+    assert_eq!(full.admin.hosts, plain.admin.hosts);
     let (full_server, plain_server) = (&full.server, &plain.server);
     assert_eq!(full_server.listen[1..], plain_server.listen[..]);
     assert!(full_server.listen[0].http2 && !full_server.listen[0].proxy_protocol);

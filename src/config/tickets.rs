@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::keys::TICKETS;
-use super::secret::{Secret, secret};
+use super::secret::Secret;
 use super::section::Section;
 use super::sheet::Node;
 
@@ -49,19 +49,8 @@ pub(super) fn tickets(auth: &Section<'_>) -> Option<Tickets> {
         .unwrap_or(Duration::from_secs(30));
     let uses = section.find("use").and_then(|node| uses(&node));
     let bind = section.find("bind").and_then(|node| bind(&node));
-    let sealed = section
-        .find("secret")
-        .or_else(|| section.find("secret_file"));
-    let secret = sealed.and_then(|node| {
-        let secret = secret(&section, "secret", "secret_file")?;
-        if secret.text().len() < SHORTEST_SECRET {
-            node.problem(
-                "the secret is shorter than 32 bytes (it is not shown)",
-                "write a random one, as from `openssl rand -hex 32`",
-            );
-        }
-        Some(secret)
-    });
+    let secret = section.find("secret");
+    let secret = secret.and_then(|node| sealed_with(&node));
     Some(Tickets {
         path: path?.0,
         ttl,
@@ -69,6 +58,17 @@ pub(super) fn tickets(auth: &Section<'_>) -> Option<Tickets> {
         bind: bind.unwrap_or(true),
         secret,
     })
+}
+
+fn sealed_with(node: &Node<'_>) -> Option<Secret> {
+    let secret = Secret::written(node)?;
+    if secret.text().len() < SHORTEST_SECRET {
+        node.problem(
+            "the secret is shorter than 32 bytes (it is not shown)",
+            "write a random one, as from `openssl rand -hex 32`",
+        );
+    }
+    Some(secret)
 }
 
 /// Long enough to open a connection, too short to be of use to whoever finds it in a log.

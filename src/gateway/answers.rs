@@ -38,6 +38,11 @@ impl Gateway {
             problem::answer(session, 431, detail, &[]).await?;
             return Ok(true);
         }
+        let tickets = self.guard.tickets();
+        if let Some(tickets) = tickets.filter(|it| it.path == session.req_header().uri.path()) {
+            self.tickets(&tickets, session, ctx).await?;
+            return Ok(true);
+        }
         if let Some(place) = place {
             return self.answered_by_feed(place, session, ctx).await;
         }

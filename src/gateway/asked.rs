@@ -132,7 +132,11 @@ pub(super) fn query(
 ///
 /// # Errors
 /// The inner error says what is wrong with it; the outer one, that the client is gone.
-async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Unasked>> {
+/// A body of JSON, at most so long.
+///
+/// # Errors
+/// The inner error says what is wrong with it; the outer one, that the client is gone.
+pub async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Unasked>> {
     let refuse = |status, detail: String| {
         Ok(Err(Unasked {
             status,
@@ -141,10 +145,10 @@ async fn body(session: &mut Session, most: usize) -> Result<Result<Bytes, Unaske
         }))
     };
     if !is_json(session.req_header()) {
-        let detail = "subscribe with a body of the type application/json";
+        let detail = "send a body of the type application/json";
         return refuse(415, detail.to_owned());
     }
-    let too_long = || format!("the body is longer than the {most} bytes that this feed takes");
+    let too_long = || format!("the body is longer than the {most} bytes that are taken");
     if waits_for_leave(session.req_header()) {
         session.downstream_session.write_continue_response().await?;
     }

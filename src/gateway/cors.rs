@@ -75,13 +75,16 @@ fn allow(feed: &Feed, request: &RequestHeader) -> Result<ResponseHeader> {
     if let Some(wanted) = request.headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         answer.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone())?;
     }
-    if request
-        .headers
-        .get(ASKS_PRIVATE)
-        .is_some_and(|asks| asks == "true")
-    {
-        answer.insert_header(ALLOWS_PRIVATE, "true")?;
-    }
+    allow_private_network(request, &mut answer)?;
     answer.insert_header(ACCESS_CONTROL_MAX_AGE, "600")?;
     Ok(answer)
+}
+
+/// Lets a page of a public network ask, where its browser wants to know.
+pub fn allow_private_network(request: &RequestHeader, answer: &mut ResponseHeader) -> Result<()> {
+    let asks = request.headers.get(ASKS_PRIVATE);
+    match asks.is_some_and(|asks| asks == "true") {
+        true => answer.insert_header(ALLOWS_PRIVATE, "true"),
+        false => Ok(()),
+    }
 }

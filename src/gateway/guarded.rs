@@ -265,7 +265,7 @@ async fn told(session: &mut Session, status: u16, detail: &str, headers: &Header
 
 /// Tells somebody who is not let in. A redirect leads people to where they log in; an EventSource
 /// would take what it finds there for the end of the feed.
-async fn refuse(
+pub(super) async fn refuse(
     denied: &Denied,
     headers: Headers,
     events: bool,
@@ -297,9 +297,9 @@ fn status(denied: &Denied) -> u16 {
 /// The word for metrics of refused subscriptions.
 fn word(denied: &Denied) -> &'static str {
     match denied {
-        Denied::Elsewhere(refusal) if refusal.status == StatusCode::FORBIDDEN => "forbidden",
-        Denied::Missing | Denied::Invalid | Denied::Elsewhere(_) => "unauthorized",
-        Denied::Insufficient => "forbidden",
+        Denied::Elsewhere(refusal) if refusal.status == StatusCode::FORBIDDEN => "not_permitted",
+        Denied::Missing | Denied::Invalid | Denied::Elsewhere(_) => "not_authenticated",
+        Denied::Insufficient => "not_permitted",
         Denied::Unavailable => "unverifiable",
     }
 }

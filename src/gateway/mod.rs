@@ -32,6 +32,7 @@ mod seats;
 mod spans;
 mod strict;
 mod subscribe;
+mod tickets;
 mod writer;
 
 use std::sync::Arc;

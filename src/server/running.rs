@@ -111,6 +111,7 @@ impl Running {
         let (unfinished, newcomers) = (TaskTracker::new(), TaskTracker::new());
         let page = Admin::new(admin::Sources {
             registry: registry.clone(),
+            guard: Arc::clone(&guard),
             hub: Arc::clone(&hub),
             gates: Arc::clone(&gates),
             polls,

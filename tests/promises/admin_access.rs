@@ -250,3 +250,102 @@ fn requests_in_a_row_are_answered_in_a_row() {
     assert_eq!(statuses, ["200", "404", "405", "200"], "{answers}");
     assert!(answers.ends_with("ready\n"));
 }
+
+const KEY: &str = "k3y-of-the-operators-0123456789abcdef";
+
+/// An admin listener that asks who it is.
+fn guarded(more: &str) -> (Proxy, Upstream) {
+    let (upstream, _) = Upstream::with_document("[1]");
+    let hash = openssl::sha::sha256(KEY.as_bytes());
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let proxy = Proxy::start_admin(
+        ", access: [{ keys: [operators] }]",
+        &format!(
+            "auth: {{ keys: {{ operators: {{ sha256: \"{hash}\"{more} }} }} }}\n\
+             upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+             feeds: [{{ path: /feed, upstream: legacy }}]\n",
+            upstream.url()
+        ),
+    );
+    (proxy, upstream)
+}
+
+#[test]
+fn whoever_has_no_key_learns_nothing_but_whether_it_serves() {
+    let (proxy, _upstream) = guarded("");
+    let admin = proxy.admin_address();
+    let basic = |password: &str| {
+        let text = openssl::base64::encode_block(format!("anybody:{password}").as_bytes());
+        format!("Basic {text}")
+    };
+    for path in [
+        "/",
+        "/metrics",
+        "/api/status",
+        "/api/config",
+        "/pollcast.js",
+        "/nowhere",
+    ] {
+        for wrong in [
+            None,
+            Some("Bearer wrong".to_owned()),
+            Some(basic("wrong")),
+            Some("Basic !".into()),
+        ] {
+            let headers: Vec<_> = wrong
+                .iter()
+                .map(|it| ("authorization", it.as_str()))
+                .collect();
+            for accept in ["*/*", "text/event-stream"] {
+                let headers = [&headers[..], &[("accept", accept)]].concat();
+                let answer = request(admin, "GET", path, &headers, b"");
+                assert_eq!(answer.status, 401, "{path} {headers:?}");
+                let asked = answer.header_list("www-authenticate");
+                assert!(
+                    asked.contains("Basic realm") && asked.contains("Bearer"),
+                    "{asked}"
+                );
+                assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            }
+        }
+        for right in [format!("Bearer {KEY}"), basic(KEY)] {
+            let headers = [("authorization", right.as_str())];
+            let expected = if path == "/nowhere" { 404 } else { 200 };
+            assert_eq!(
+                request(admin, "GET", path, &headers, b"").status,
+                expected,
+                "{path}"
+            );
+        }
+        assert!(!proxy.log().contains(KEY));
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(request(admin, "GET", path, &[], b"").status, 200);
+    }
+    // A page of somebody else's could have the browser send the password along.
+    let (password, foreign) = (basic(KEY), ("origin", "https://evil.example"));
+    let headers = [("authorization", password.as_str()), foreign];
+    assert_eq!(
+        request(admin, "POST", "/api/poll?path=/feed", &headers, b"").status,
+        403
+    );
+}
+
+#[test]
+fn a_stream_of_the_status_ends_with_the_key_that_it_was_opened_by() {
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let (proxy, _upstream) = guarded(&format!(", expires: \"{soon}\""));
+    let bearer = format!("Bearer {KEY}");
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("authorization", bearer.as_str()),
+    ];
+    let mut watcher = request(proxy.admin_address(), "GET", "/api/status", &headers, b"");
+    assert_eq!(watcher.status, 200);
+    watcher.expect("snapshot");
+    while watcher.event().is_some() {}
+    assert_eq!(
+        request(proxy.admin_address(), "GET", "/api/status", &headers, b"").status,
+        401
+    );
+}

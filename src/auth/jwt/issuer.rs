@@ -30,6 +30,7 @@ pub struct Issuer {
     configured: Arc<config::Issuer>,
     shelf: Arc<Shelf>,
     sources: Vec<Source>,
+    in_query: Vec<Source>,
     _tasks: JoinSet<()>,
 }
 
@@ -86,6 +87,13 @@ impl Issuer {
         }
         Ok(Arc::new(Self {
             sources: sources(&configured),
+            in_query: configured
+                .from
+                .query
+                .clone()
+                .map(Source::Query)
+                .into_iter()
+                .collect(),
             configured,
             shelf,
             _tasks: tasks,
@@ -119,6 +127,7 @@ impl Issuer {
             issuer: self.configured.name.clone(),
             token: Arc::new(token),
             source: source.clone(),
+            besides: self.in_query.clone(),
         })
     }
 

@@ -17,6 +17,8 @@ mod issuer;
 mod keys;
 mod provider;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use claims::{Claims, Verified};
 pub use issuer::{Issuer, IssuerError};

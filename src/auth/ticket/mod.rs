@@ -34,7 +34,7 @@ const ELSEWHERE: Duration = Duration::from_secs(15 * 60);
 /// Where tickets are given out and taken.
 #[derive(Debug)]
 pub struct Desk {
-    rules: Tickets,
+    rules: Arc<Tickets>,
     seal: Seal,
     state: Mutex<State>,
 }
@@ -76,12 +76,12 @@ impl Desk {
         Ok(Self {
             seal: Seal::new(rules.secret.as_ref())?,
             state: Mutex::default(),
-            rules,
+            rules: Arc::new(rules),
         })
     }
 
     /// How tickets are given out.
-    pub fn rules(&self) -> &Tickets {
+    pub fn rules(&self) -> &Arc<Tickets> {
         &self.rules
     }
 

@@ -16,6 +16,7 @@ use super::wheel::{Tick, ticks};
 use super::{Newcomer, retry};
 use crate::auth::Grant;
 use crate::clock::Clock;
+use crate::core::event::Timestamp;
 use crate::core::sse::gzip::Checksum;
 use crate::core::sse::{Coding, Frame, Wire};
 use crate::gateway::access::{Sent, Stay};
@@ -163,6 +164,21 @@ impl Client {
             stay: delivery.stay,
             _stream: stream,
         }
+    }
+
+    /// Whether what it was let in by is over, by the clock that says so to newcomers as well.
+    fn is_unauthorized(&mut self, time: Timestamp, now: Tick) -> bool {
+        let Some(grant) = &self.grant else {
+            return false;
+        };
+        let is_over = grant.is_over(time);
+        if let Some(end) = &mut self.granted_until
+            && !is_over
+        {
+            // Ticks and the clock may be apart by one.
+            *end = (*end).max(now.saturating_add(1));
+        }
+        is_over
     }
 
     /// Whether what it was let in by was withdrawn.
@@ -313,7 +329,7 @@ impl Client {
 
     /// Begins what comes next, if anything does.
     fn begin_next(&mut self, crowd: &mut Crowd, now: Tick) -> Result<(), Closed> {
-        if self.is_withdrawn() || self.granted_until.is_some_and(|end| now >= end) {
+        if self.is_unauthorized(crowd.clock.now(), now) {
             self.begin_end(&crowd.unauthorized(self.wire), Closed::Unauthorized, now);
             return Ok(());
         }

@@ -32,7 +32,8 @@ pub struct Crowd {
     /// When the answers came that brought live changes, and how many got them.
     arrived: Vec<(Timestamp, u64)>,
     losses: Losses,
-    clock: Clock,
+    /// The time.
+    pub clock: Clock,
     is_served: bool,
     _following: Following,
 }

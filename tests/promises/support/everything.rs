@@ -75,6 +75,7 @@ impl Everything {
         get(address, "/feed", &[]).text();
         get(address, "/api/x", &[]).text();
         get(address, "/elsewhere", &[]).text();
+        get(address, "/guarded", &[]).text();
         subscribe(address, "/feed?mode=none").text();
         let admin = self.proxy.admin_url("").replace("http://", "");
         let admin = admin.parse().expect("an address");
@@ -97,6 +98,7 @@ server:
   listen:
     - "127.0.0.1:0"
     - {{ address: "127.0.0.1:0", tls: {{ certificate: server.crt, key: server.key }} }}
+auth: {{ jwt: {{ it: {{ issuer: it, audience: [us], algorithms: [HS256], secret: 0123456789abcdef0123456789abcdef }} }} }}
 upstreams:
   shop: {{ url: "{url}" }}
   group: {{ servers: ["{url}", "http://127.0.0.1:9"], health_check: {{ interval: 100ms }} }}
@@ -112,6 +114,7 @@ feeds:
   - {{ path: /search, upstream: group, request: {{ forward_query: [q] }}, topics: 3 }}
   - {{ path: /mine, upstream: shop, share: {{ per_credential: [authorization] }}, topics: 3 }}
 proxy:
+  - {{ path: /guarded, upstream: shop, access: [{{ jwt: it }}] }}
   - {{ path: /api, upstream: shop }}
   - {{ path: /, upstream: group }}
 "#

@@ -16,6 +16,7 @@ pub mod secure;
 pub mod socket;
 pub mod stage;
 pub mod tail;
+pub mod tokens;
 pub mod upstream;
 
 use std::process::{Child, ExitStatus};
