@@ -73,7 +73,7 @@ fn start(file: &std::path::Path) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         .spawn()?;
     let told = child.stdout.take().map(BufReader::new);
-    let lines = told.into_iter().flat_map(|told| told.lines());
+    let lines = told.into_iter().flat_map(BufRead::lines);
     let mut lines = lines.map_while(Result::ok);
     if lines.any(|line| line.starts_with("admin on ")) {
         return Ok(child);
