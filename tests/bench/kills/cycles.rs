@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::ledger::Ledger;
@@ -16,6 +16,8 @@ const PLAIN: usize = 6;
 const ON_DEMAND: usize = 6;
 /// The longest life after the first clients may be back, in ms.
 const LONGEST: u64 = 60;
+/// How long a life may take to bring an event.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Lets so many processes live and die. `told` is called now and then with how many did.
 pub fn run(cycles: u32, mut told: impl FnMut(u32, &Ledger)) -> std::io::Result<Arc<Ledger>> {
@@ -41,10 +43,16 @@ pub fn run(cycles: u32, mut told: impl FnMut(u32, &Ledger)) -> std::io::Result<A
         .collect();
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     for cycle in 1..=cycles {
+        let before = ledger.events();
         let mut child = start(&file)?;
         chance ^= chance << 13;
         chance ^= chance >> 7;
         chance ^= chance << 17;
+        // Most lives bring an event first, however slow the machine is; some end before that.
+        let began = Instant::now();
+        while !chance.is_multiple_of(4) && ledger.events() == before && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         std::thread::sleep(Duration::from_micros(chance % (LONGEST * 1000)));
         child.kill()?;
         child.wait()?;
@@ -73,7 +81,7 @@ fn start(file: &std::path::Path) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         .spawn()?;
     let told = child.stdout.take().map(BufReader::new);
-    let lines = told.into_iter().flat_map(|told| told.lines());
+    let lines = told.into_iter().flat_map(BufRead::lines);
     let mut lines = lines.map_while(Result::ok);
     if lines.any(|line| line.starts_with("admin on ")) {
         return Ok(child);

@@ -52,6 +52,11 @@ impl Ledger {
             .collect()
     }
 
+    /// Events so far.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
     /// Events, ids, resumptions and resets so far.
     pub fn tally(&self) -> (u64, usize, u64, usize) {
         (
