@@ -118,7 +118,7 @@ fn goes_on_through_upgrades(more: &str) {
         })
     };
     let mut followers: Vec<_> = (0..3).map(|_| Follower::at(proxy.address())).collect();
-    let mut all_reach = |followers: &mut Vec<Follower>| {
+    let all_reach = |followers: &mut Vec<Follower>| {
         let wanted = i64::try_from(number.load(Ordering::Relaxed)).expect("a number") + 5;
         for follower in followers {
             follower.reach(wanted);
