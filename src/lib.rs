@@ -45,7 +45,8 @@
 //! [`backplane`] <- [`upstream`]; [`config`], [`metrics`] <- [`listen`]; [`config`],
 //! [`metrics`] <- [`peers`] <- [`upstream`], [`gateway`], [`admin`], [`auth`]; [`auth`] <- [`gateway`], [`admin`]; [`hub`], [`listen`] <-
 //! [`gateway`], [`admin`]; [`upstream`] <- [`admin`]; [`peers`]
-//! <- [`traces`] <- [`upstream`], [`gateway`]; everything <- [`server`] <- [`cli`]. The hub
+//! <- [`traces`] <- [`upstream`], [`gateway`]; [`systemd`] and [`upgrade`] know nobody and are
+//! known to [`server`] alone; everything <- [`server`] <- [`cli`]. The hub
 //! announces demand and pollers listen to it, so nothing below calls up. `tests/architecture.rs`
 //! holds this.
 

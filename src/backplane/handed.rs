@@ -119,6 +119,30 @@ impl Recall for Handed {
     fn forget(&self, _: &Topic) {}
 }
 
+/// What another process gave, and what stands in the store.
+#[derive(Debug)]
+pub(super) struct HandedBeside {
+    pub(super) handed: Handed,
+    pub(super) store: Arc<dyn Recall>,
+}
+
+impl Recall for HandedBeside {
+    fn secret(&self) -> [u8; 32] {
+        self.store.secret()
+    }
+
+    /// What was given goes first: it is newer where the disk did not take everything, and all there
+    /// is of what the store does not keep.
+    fn recall(&self, feed: &Feed, identity: &Identity) -> Option<Past> {
+        let kept = self.store.recall(feed, identity);
+        self.handed.recall(feed, identity).or(kept)
+    }
+
+    fn forget(&self, topic: &Topic) {
+        self.store.forget(topic);
+    }
+}
+
 fn write_past(to: &mut impl Write, past: &Past) -> io::Result<u64> {
     let document = encode_document(past.newest(), past.document());
     let mut written = write_piece(to, &encode_lineage(past.lineage()))?;

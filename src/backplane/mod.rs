@@ -56,7 +56,10 @@ pub fn start(
     tokio::spawn(Arc::clone(&file).keep());
     Ok(Running {
         backplane: Arc::new(Held::new(file.clone())),
-        recall: file,
+        recall: Arc::new(handed::HandedBeside {
+            handed,
+            store: file,
+        }),
     })
 }
 

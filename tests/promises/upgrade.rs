@@ -1,5 +1,6 @@
 //! Another process takes over on SIGUSR2: nobody who connects is refused, nobody is cut off.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::support::client::{get, subscribe};
+use crate::support::client::{Event, Response, get, resume, subscribe};
 use crate::support::proxy::{Proxy, is_gone};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{PATIENCE, eventually};
@@ -22,9 +24,180 @@ fn configuration(upstream: &Upstream) -> String {
     )
 }
 
-/// A document of which a patch is the smaller part.
+/// A document that is larger than all the patches that anybody misses.
 fn document(number: usize) -> String {
-    format!("{{\"number\":{number},\"same\":\"{}\"}}", "x".repeat(500))
+    format!(
+        "{{\"number\":{number},\"same\":\"{}\"}}",
+        "x".repeat(50_000)
+    )
+}
+
+/// Every event of a feed, by its id: one id has one content, whoever gave it.
+#[derive(Default)]
+struct Seen(HashMap<String, (String, String)>);
+
+impl Seen {
+    fn note(&mut self, event: &Event) {
+        let Some(id) = &event.id else {
+            return;
+        };
+        let content = (event.name.clone(), event.data.clone());
+        let before = self.0.insert(id.clone(), content.clone());
+        assert!(
+            before.is_none_or(|before| before == content),
+            "{id} is two events"
+        );
+    }
+}
+
+/// A client that holds the document by its patches, and comes back whenever its stream ends.
+struct Follower {
+    address: SocketAddr,
+    stream: Response,
+    id: Option<String>,
+    number: i64,
+    reconnects: usize,
+    seen: Seen,
+}
+
+impl Follower {
+    fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            stream: subscribe(address, "/feed"),
+            id: None,
+            number: -1,
+            reconnects: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Follows until the document has this number; each change must be one step from the one before.
+    fn reach(&mut self, number: i64) {
+        while self.number < number {
+            let Some(event) = self.stream.event() else {
+                let id = self.id.as_deref().expect("an id");
+                self.stream = resume(self.address, "/feed", id);
+                self.reconnects += 1;
+                continue;
+            };
+            self.seen.note(&event);
+            match event.name.as_str() {
+                "snapshot" => {
+                    assert_eq!(self.number, -1, "a snapshot is only for the beginning");
+                    self.number = event.value["number"].as_i64().expect("a number");
+                }
+                "patch" => {
+                    let to = event.value[0]["value"].as_i64().expect("a number");
+                    assert!(to > self.number, "{event:?} after {}", self.number);
+                    self.number = to;
+                }
+                "status" => {}
+                name => panic!("{name}: {}", event.data),
+            }
+            self.id = event.id.or(self.id.take());
+        }
+    }
+}
+
+/// Upgrades a few times under changes every 20 ms; nobody who comes back is reset.
+fn goes_on_through_upgrades(more: &str) {
+    let (upstream, current) = Upstream::with_document(&document(0));
+    let installed = Installed::new();
+    let config = format!("{more}{}", configuration(&upstream));
+    let mut proxy = Proxy::start_at(&installed.path(), &config, &[]);
+    let (stop, number) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let writer = {
+        let (stop, number) = (Arc::clone(&stop), Arc::clone(&number));
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let next = number.fetch_add(1, Ordering::Relaxed) + 1;
+                *current.lock().unwrap() = document(next);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        })
+    };
+    let mut followers: Vec<_> = (0..3).map(|_| Follower::at(proxy.address())).collect();
+    let all_reach = |followers: &mut Vec<Follower>| {
+        let wanted = i64::try_from(number.load(Ordering::Relaxed)).expect("a number") + 5;
+        for follower in followers {
+            follower.reach(wanted);
+        }
+    };
+    all_reach(&mut followers);
+    for _ in 0..4 {
+        let before = proxy.pid();
+        proxy.upgrade();
+        all_reach(&mut followers);
+        eventually("the old one leaves", || is_gone(before));
+        all_reach(&mut followers);
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("no panic");
+    assert!(followers.iter().all(|it| it.reconnects >= 4));
+}
+
+#[test]
+fn clients_go_on_exactly_though_nothing_is_kept_on_disk() {
+    goes_on_through_upgrades("");
+}
+
+#[test]
+fn clients_go_on_exactly_with_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().display();
+    goes_on_through_upgrades(&format!("backplane: {{ file: {{ path: \"{store}\" }} }}\n"));
+}
+
+#[test]
+fn topics_on_demand_and_of_users_go_on_too() {
+    let number = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&number);
+    let upstream = Upstream::start(move |request| {
+        let number = counted.load(Ordering::Relaxed);
+        let user = request
+            .header("authorization")
+            .unwrap_or("nobody")
+            .to_owned();
+        let text = "x".repeat(1000);
+        Reply::json(format!(
+            "{{\"number\":{number},\"user\":\"{user}\",\"text\":\"{text}\"}}"
+        ))
+    });
+    let installed = Installed::new();
+    let config = format!(
+        "upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: \"/feed/{{id}}\", upstream: legacy, poll: {{ interval: 50ms }}, share: {{ per_credential: [authorization] }}, deliver: {{ retry: 10ms }} }}]\n",
+        upstream.url()
+    );
+    let mut proxy = Proxy::start_at(&installed.path(), &config, &[]);
+    let ask = |proxy: &Proxy, user: &str, id: &str| {
+        let headers = [
+            ("accept", "text/event-stream"),
+            ("authorization", user),
+            ("last-event-id", id),
+        ];
+        get(proxy.address(), "/feed/7", &headers)
+    };
+    let mut stream = ask(&proxy, "one", "");
+    let first = loop {
+        let event = stream.event().expect("a snapshot");
+        if event.name == "snapshot" {
+            break event;
+        }
+    };
+    assert_eq!(first.value["user"], "one");
+    proxy.upgrade();
+    while stream.event().is_some() {}
+    let id = first.id.expect("an id");
+    let mut stream = ask(&proxy, "one", &id);
+    number.fetch_add(1, Ordering::Relaxed);
+    let patch = stream.expect("patch");
+    assert_eq!(patch.value[0]["value"], 1);
+    // Another user's id is nobody else's.
+    let mut other = ask(&proxy, "two", &id);
+    other.expect("reset");
+    assert_eq!(other.expect("snapshot").value["user"], "two");
 }
 
 /// A program that may be replaced, at a place of its own.
