@@ -11,7 +11,7 @@ SOAK_CLIENTS ?= 500
 # For `make bench-delivery`: how many runs the medians are of.
 BENCH_RUNS ?= 5
 
-.PHONY: help demo test check build bench-idle bench-diff bench-polls bench-delivery soak fuzz pictures clean
+.PHONY: help demo test check build bench-idle bench-diff bench-polls bench-auth bench-delivery soak fuzz pictures clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,10 @@ bench-diff: ## Measure patches, small and fast, beside other libraries (about te
 bench-polls: ## Measure what a poll costs with 10,000 topics, beside a bare HTTP client (about five minutes)
 	@tests/setup build
 	$(CARGO) bench --locked --bench polls
+
+bench-auth: ## Measure what a proof of who somebody is costs for each subscription (about a minute)
+	@tests/setup build
+	$(CARGO) bench --locked --bench auth
 
 soak: ## Let SOAK_CLIENTS clients come, stall, resume and leave for SOAK_MINUTES; fails if anything is wrong
 	@tests/setup build

@@ -148,7 +148,7 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
     let keys: Vec<&str> = auth.keys.iter().map(|key| key.name.as_str()).collect();
     let issuers: Vec<&str> = auth.issuers.iter().map(|it| it.name.as_str()).collect();
     let named = section.find("keys");
-    let items = named.as_ref().map_or_else(Vec::new, |node| node.items());
+    let items = named.as_ref().map_or_else(Vec::new, Node::items);
     if let Some(node) =
         named.filter(|node| matches!(node.value(), Value::Sequence(_)) && items.is_empty())
     {
