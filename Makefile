@@ -13,7 +13,7 @@ KILLS ?= 10000
 # For `make bench-delivery`: how many runs the medians are of.
 BENCH_RUNS ?= 5
 
-.PHONY: help demo test check advisories sbom build bench-idle bench-diff bench-polls bench-delivery bench-store kills soak fuzz pictures clean
+.PHONY: help demo test check advisories sbom build bench-idle bench-diff bench-polls bench-auth bench-delivery bench-store kills soak fuzz pictures clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,10 @@ bench-diff: ## Measure patches, small and fast, beside other libraries (about te
 bench-polls: ## Measure what a poll costs with 10,000 topics, beside a bare HTTP client (about five minutes)
 	@tests/setup build
 	$(CARGO) bench --locked --bench polls
+
+bench-auth: ## Measure what a proof of who somebody is costs for each subscription (about a minute)
+	@tests/setup build
+	$(CARGO) bench --locked --bench auth
 
 bench-store: ## Measure what an event costs when it is written to a file as well (about three minutes)
 	@tests/setup build

@@ -48,7 +48,7 @@ impl<'a> Asking<'a> {
     pub fn find(&self, source: &Source) -> Option<Cow<'a, str>> {
         match source {
             Source::Bearer => bearer(self.only(&header::AUTHORIZATION)?).map(Cow::Borrowed),
-            Source::Header(name) => Some(self.only(name)?.trim()).map(Cow::Borrowed),
+            Source::Header(name) => Some(Cow::Borrowed(self.only(name)?.trim())),
             Source::Cookie(name) => {
                 let lines = self.headers.get_all(header::COOKIE).iter();
                 let pairs = lines

@@ -82,7 +82,7 @@ pub(super) fn auth(top: &Section<'_>, upstreams: &Upstreams<'_>) -> Auth {
     }
     for (name, node) in named("jwt") {
         check_name(&name, &node);
-        auth.issuers.extend(issuer(name, &node).map(Arc::new));
+        auth.issuers.push(Arc::new(issuer(name, &node)));
     }
     auth.forwards = forwards(&section, upstreams);
     auth.tickets = tickets(&section);

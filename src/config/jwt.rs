@@ -89,8 +89,8 @@ impl Default for Refresh {
     }
 }
 
-/// One entry of `auth.jwt`.
-pub(super) fn issuer(name: String, node: &Node<'_>) -> Option<Issuer> {
+/// One entry of `auth.jwt`. Where something is wrong, something else takes its place.
+pub(super) fn issuer(name: String, node: &Node<'_>) -> Issuer {
     let section = node.section(&JWT);
     let issuer = section
         .require("issuer", "write what `iss` of its tokens is")
@@ -103,17 +103,17 @@ pub(super) fn issuer(name: String, node: &Node<'_>) -> Option<Issuer> {
     let keys = key_source(&section, &algorithms);
     let leeway = section.find("leeway");
     let leeway = leeway.and_then(|node| node.duration(Duration::ZERO));
-    Some(Issuer {
+    Issuer {
         name,
-        issuer: issuer?,
+        issuer: issuer.unwrap_or_default(),
         audience,
         algorithms,
-        keys: keys?,
+        keys: keys.unwrap_or_else(|| KeySource::Pem(PathBuf::new())),
         leeway: leeway.unwrap_or(Duration::from_secs(30)),
         must_expire: must_expire(&section),
         from: whence(&section),
         refresh: refresh(&section),
-    })
+    }
 }
 
 /// Text that is not empty.

@@ -156,7 +156,7 @@ fn requirement(section: &Section<'_>, auth: &Auth, captures: &[String]) -> Requi
     let issuers: Vec<&str> = auth.issuers.iter().map(|it| it.name.as_str()).collect();
     let services: Vec<&str> = auth.forwards.iter().map(|it| it.name.as_str()).collect();
     let named = section.find("keys");
-    let items = named.as_ref().map_or_else(Vec::new, |node| node.items());
+    let items = named.as_ref().map_or_else(Vec::new, Node::items);
     if let Some(node) =
         named.filter(|node| matches!(node.value(), Value::Sequence(_)) && items.is_empty())
     {

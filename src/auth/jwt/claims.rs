@@ -1,6 +1,7 @@
 //! What a token says, and whether that is enough: pure, with the time as an argument.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -94,8 +95,10 @@ impl Claims {
             return Ok(Some(Timestamp(seconds.saturating_mul(1000))));
         }
         match value.as_f64() {
-            Some(seconds) if seconds.is_finite() && seconds >= 0.0 => {
-                Ok(Some(Timestamp((seconds * 1000.0) as u64)))
+            Some(seconds) if seconds >= 0.0 => {
+                let time = Duration::try_from_secs_f64(seconds).ok();
+                let time = time.and_then(|time| u64::try_from(time.as_millis()).ok());
+                Ok(Some(Timestamp(time.unwrap_or(u64::MAX))))
             }
             _ => Err(Denied::Invalid),
         }

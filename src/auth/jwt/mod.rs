@@ -9,12 +9,14 @@
 //! | `provider` | signatures, by OpenSSL |
 //! | `keys` | an issuer's keys, out of JWK sets, PEM files and secrets |
 //! | `claims` | what a token says, and whether that is enough |
+//! | `known` | tokens that were verified a moment ago |
 //! | `issuer` | one issuer: which key, and when to look for others |
 //! | `source` | where the keys come from, again and again |
 
 mod claims;
 mod issuer;
 mod keys;
+mod known;
 mod provider;
 mod source;
 #[cfg(test)]

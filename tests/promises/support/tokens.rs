@@ -76,7 +76,8 @@ impl Key {
         format!("{message}.{}", base64url(&signature))
     }
 
-    fn jwk(&self) -> Value {
+    /// As the issuer publishes it.
+    pub fn jwk(&self) -> Value {
         let x = base64url(&self.key.raw_public_key().expect("a key"));
         json!({"kty": "OKP", "crv": "Ed25519", "kid": self.id, "x": x})
     }
