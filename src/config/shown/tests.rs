@@ -53,6 +53,7 @@ fn readable(mut tree: Json) -> Json {
             entry.get_mut(key).map(readable);
         }
     }
+    tree.pointer_mut("/auth/tickets/secret").map(readable);
     tree
 }
 
