@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
+use http::HeaderValue;
 use pollcast::config::{Config, Parameters, System};
 use pollcast::gateway::fuzz;
 
@@ -86,6 +87,18 @@ fn particulars(head: &fuzz::Head) {
 
 fn wishes(head: &fuzz::Head) {
     let id = EventId::parse(b"0000000000000001-7").expect("an id");
+    // `headers` asserts, in debug builds alone, that a tag holds no blank; in others it is taken.
+    let is_odd = |tags: &HeaderValue| {
+        tags.as_bytes()
+            .windows(2)
+            .any(|two| two[1] == b' ' && two[0] != b',' || two[1] == b'\t')
+    };
+    if ["if-match", "if-none-match"]
+        .iter()
+        .any(|name| head.fields.get_all(*name).iter().any(is_odd))
+    {
+        return;
+    }
     let asked = fuzz::wishes(&head.target, &head.fields, id);
     assert_eq!(asked, fuzz::wishes(&head.target, &head.fields, id));
     let _ = (
