@@ -1,9 +1,11 @@
 # `make demo` shows it, `make test` proves it. Both install what is missing and say so.
 
 CARGO ?= cargo
-# For `make fuzz`: how long each target runs, which ones do, and the compiler.
+# For `make fuzz`: how long each target runs, which ones do, the compiler, and what watches memory
+# (`address`; nothing by default, since no code of ours is unsafe).
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= bodies pairs edits
+FUZZ_TARGETS ?= bodies pairs edits requests heads formats paths pages streams configs
+FUZZ_SANITIZER ?= none
 FUZZ_TOOLCHAIN ?= nightly
 # For `make soak`: how long, and how many clients at once.
 SOAK_MINUTES ?= 30
@@ -78,11 +80,11 @@ bench-delivery: ## Measure delivery beside write(2), nchan and Pushpin (about ha
 	@tests/setup bench-delivery
 	$(CARGO) bench --locked --bench delivery -- --runs $(BENCH_RUNS)
 
-fuzz: ## Feed made-up bytes to the reader and the diff, FUZZ_SECONDS for each target
+fuzz: ## Feed made-up bytes to every reader, FUZZ_SECONDS for each target
 	@tests/setup fuzz $(FUZZ_TOOLCHAIN)
 	@cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
-	  mkdir -p corpus/$$target && (set -x; $(CARGO) +$(FUZZ_TOOLCHAIN) fuzz run --fuzz-dir . $$target \
-	    corpus/$$target seeds/$$target -- -dict=json.dict -max_len=4096 -timeout=10 \
+	  mkdir -p corpus/$$target && (set -x; $(CARGO) +$(FUZZ_TOOLCHAIN) fuzz run --fuzz-dir . -s $(FUZZ_SANITIZER) $$target \
+	    corpus/$$target seeds/$$target -- -dict=words.dict -max_len=4096 -timeout=10 \
 	    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1) || exit 1; \
 	done
 

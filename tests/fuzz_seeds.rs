@@ -62,6 +62,29 @@ fn every_seed_of_pages_passes() {
     each("pages", check::pages::check);
 }
 
+/// Checks pass over what is refused at once, so that seeds of nothing but that would show nothing.
+#[test]
+fn seeds_get_beyond_the_first_refusal() {
+    let seed = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds");
+        fs::read(folder.join(name)).expect("a seed")
+    };
+    let head = |name: &str| check::now(pollcast::gateway::fuzz::head(&seed(name)));
+    assert!(head("requests/plain").is_some() && head("requests/hops").is_some());
+    assert!(head("requests/both").is_none() && head("requests/lengths").is_none());
+    let fields = check::heads::fields(&seed("heads/link"));
+    let next = pollcast::upstream::fuzz::next_page(&fields);
+    assert_eq!(next.ok().flatten().as_deref(), Some("/a?page=2"));
+    let (events, _) = pollcast::cli::fuzz::events(&seed("streams/events")[1..], &[3]);
+    assert!(events.len() > 1, "{events:?}");
+    let announced = check::now(pollcast::listen::fuzz::announced(&seed("streams/v1")[1..]));
+    assert!(announced.is_some());
+    assert!(pollcast::cli::fuzz::recording(&seed("streams/recording")[1..]).is_ok());
+    let text = String::from_utf8(seed("configs/small")).expect("text");
+    let around = pollcast::config::System::new("");
+    assert!(pollcast::config::Config::parse(&text, &around).is_ok());
+}
+
 fn each(target: &str, check: impl Fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let inputs = |folder: &str| fs::read_dir(fuzz.join(folder).join(target));

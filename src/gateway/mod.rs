@@ -43,6 +43,7 @@ use async_trait::async_trait;
 use http::{StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::http::v1::server::HttpSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -143,7 +144,7 @@ fn is_secure(session: &Session) -> bool {
 /// Refuses what is not one request to everybody, and closes the connection; whether it did.
 async fn refused(session: &mut Session) -> Result<bool> {
     let connection = session.downstream_session.as_http1();
-    let raw = connection.map(|connection| connection.get_headers_raw_bytes());
+    let raw = connection.map(HttpSession::get_headers_raw_bytes);
     let Err(unfit) = strict::check(session.req_header(), raw.as_deref()) else {
         return Ok(false);
     };

@@ -11,6 +11,9 @@ use crate::config::{Forbidden, Upstream};
 
 /// For one look-up.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many addresses of a name are used, the lowest: each is a server, with connections and checks of
+/// its own, and an answer of 64 KiB has room for thousands.
+const MOST: usize = 64;
 
 /// Why there is no server to ask. Names the upstream, and no address: clients are told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +107,11 @@ pub(super) async fn addresses(
             Err(why) if !is_proxy => forbidden = Some(why),
             _ => allowed.push(SocketAddr::new(address, port)),
         }
+    }
+    if allowed.len() > MOST {
+        allowed.sort_unstable();
+        allowed.dedup();
+        allowed.truncate(MOST);
     }
     match (allowed.is_empty(), forbidden) {
         (false, _) => Ok(allowed),

@@ -8,7 +8,7 @@ use crate::core::json::Pointer;
 use crate::core::schedule::Hints;
 
 use super::hints;
-use super::pages::{next_target, spliced};
+use super::pages::{PagesError, next_target, spliced};
 
 /// What an answer's head asks of later polls.
 pub fn hints(head: &HeaderMap, now: Timestamp) -> Hints {
@@ -19,7 +19,7 @@ pub fn hints(head: &HeaderMap, now: Timestamp) -> Hints {
 ///
 /// # Errors
 /// What RFC 8288 does not allow.
-pub fn next_page(head: &HeaderMap) -> Result<Option<String>, ()> {
+pub fn next_page(head: &HeaderMap) -> Result<Option<String>, PagesError> {
     next_target(head)
 }
 

@@ -281,11 +281,7 @@ fn what_an_upstream_says_of_itself_is_no_header_of_ours() {
             assert_eq!(poll.header("y"), None, "{answer}");
             assert!(!poll.target.contains([' ', '\t']), "{}", poll.target);
             let odd = |(_, value): &(String, String)| value.contains(['\r', '\n', '\0']);
-            assert!(
-                !poll.headers.iter().any(|header| odd(header)),
-                "{:?}",
-                poll.headers
-            );
+            assert!(!poll.headers.iter().any(odd), "{:?}", poll.headers);
         }
     }
 }

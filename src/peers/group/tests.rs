@@ -230,3 +230,17 @@ async fn connections_of_different_servers_or_certificates_are_never_mixed() {
     assert!(before.iter().all(|hash| !after.contains(hash)));
     assert_eq!(group.names.servers()[0].base().as_str(), "https://shop/");
 }
+
+#[tokio::test]
+async fn an_answer_of_thousands_of_addresses_makes_no_thousands_of_servers() {
+    let (group, script, _registry) = group("url: 'http://shop.example.com'");
+    let many: Vec<_> = (0..2000)
+        .map(|n| format!("1.1.{}.{}", n / 250, n % 250))
+        .collect();
+    let many: Vec<_> = many.iter().rev().map(String::as_str).collect();
+    script.tell("shop.example.com", &many);
+    assert!(group.pick(b"").await.is_ok());
+    let used = addresses(&group);
+    assert_eq!(used.len(), 64);
+    assert!(used.contains(&"1.1.0.0:80".to_owned()) && used.contains(&"1.1.0.63:80".to_owned()));
+}

@@ -15,8 +15,8 @@ use crate::core::json::Pointer;
 pub(super) use walk::Walk;
 
 /// The target of the first link to a next page; for `fuzz`.
-pub(super) fn next_target(head: &http::HeaderMap) -> Result<Option<String>, ()> {
-    link::target(head, "next").map_err(|link::Unreadable| ())
+pub(super) fn next_target(head: &http::HeaderMap) -> Result<Option<String>, PagesError> {
+    link::target(head, "next").map_err(|link::Unreadable| PagesError::Link(1))
 }
 
 /// Pages put together, and how many items there are; for `fuzz`.

@@ -13,7 +13,9 @@ pub fn check(input: &[u8]) {
         return;
     }
     let read = || Config::parse(text, &System::new("/nonexistent"));
-    let lines = text.lines().count() + 1;
+    // Whatever YAML 1.1 calls a line break; the end of the file is the line after its last.
+    let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+    let lines = text.matches(breaks).count() + 2;
     match (read(), read()) {
         (Ok((config, warnings)), Ok((again, _))) => {
             assert_eq!(format!("{config:?}"), format!("{again:?}"));

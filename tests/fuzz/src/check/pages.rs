@@ -25,6 +25,6 @@ pub fn check(input: &[u8]) {
         return;
     }
     assert!(parse(&whole).is_ok(), "{}", whole.escape_ascii());
-    let again = fuzz::whole(&[whole.clone()], &items);
+    let again = fuzz::whole(std::slice::from_ref(&whole), &items);
     assert_eq!(again, Some((whole, count)));
 }

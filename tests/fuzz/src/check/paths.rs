@@ -31,8 +31,10 @@ pub fn check(input: &[u8]) {
             assert!(parse(&cut).is_ok(), "{}", cut.escape_ascii());
         }
     }
-    // A filter may run for ever, so that none is run here.
+    // A filter may run for ever, so that none is run here; reading one takes a thousand times as
+    // long as all else, so that what is for the others is none.
     if text.len() < 256
+        && !text.starts_with(['/', '$'])
         && let Err(error) = Filter::parse(text)
     {
         assert!(error.line > 0 && error.column > 0 && !error.problem.is_empty());
