@@ -119,7 +119,9 @@ fn client(section: &Section<'_>) -> Option<String> {
 
 /// Warns of feeds that answer at the client module's path.
 fn warn_of_hidden(top: &Section<'_>, client: Option<&str>, feeds: &[Arc<Feed>]) {
-    let Some(client) = client else { return };
+    let Some(client) = client.filter(|_| !feeds.is_empty()) else {
+        return;
+    };
     let items = top.find("feeds").map_or_else(Vec::new, |node| node.items());
     for (item, feed) in items.iter().zip(feeds) {
         let mut router = matchit::Router::new();
