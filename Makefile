@@ -38,7 +38,7 @@ test: ## Install what the tests need, then check format, lints, docs and depende
 
 advisories: ## Ask RustSec whether a dependency has a known vulnerability
 	@tests/setup deny
-	@tests/advisories
+	@tests/advisories --must
 
 sbom: ## Write the bill of materials, target/pollcast.cdx.json (CycloneDX)
 	@tests/setup sbom

@@ -165,3 +165,26 @@ impl Revocation {
         is("sub", &self.sub) && is("jti", &self.jti)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_revocations_are_kept_until_each_is_over() {
+        let open = Open::default();
+        let of = |number: usize, until: u64| Revocation {
+            who: None,
+            sub: Some(number.to_string()),
+            jti: None,
+            until: Timestamp(until),
+        };
+        for number in 0..MOST {
+            let until = if number == 0 { 5 } else { 9 };
+            assert_eq!(open.revoke(of(number, until), Timestamp(1)), Ok(0));
+        }
+        assert_eq!(open.revoke(of(MOST, 9), Timestamp(4)), Err(TooMany));
+        assert_eq!(open.revoke(of(MOST, 9), Timestamp(5)), Ok(0));
+        assert_eq!(open.revoke(of(MOST + 1, 9), Timestamp(5)), Err(TooMany));
+    }
+}

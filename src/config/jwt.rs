@@ -203,6 +203,10 @@ fn key_source(section: &Section<'_>, algorithms: &[Algorithm]) -> Option<KeySour
 
 fn shared(section: &Section<'_>, node: &Node<'_>) -> Option<Secret> {
     let secret = secret(section, "secret", "secret_file")?;
+    if let Some(node) = section.find("secret") {
+        let remedy = "write `secret_file: FILE`, or `secret: \"${VARIABLE}\"`";
+        Secret::warn_of_plain(&node, "can make tokens for anybody", remedy);
+    }
     if secret.text().len() < SHORTEST_SECRET {
         node.problem(
             "the secret is shorter than 32 bytes, so that whoever has a token could guess it (it is \

@@ -10,9 +10,10 @@ use serde_yaml::Value;
 use super::auth::Auth;
 use super::keys::{ADMIN_ACCESS, FEED_ACCESS, Keys, ROUTE_ACCESS, nearest};
 use super::section::Section;
+use super::servers::ServerAddress;
 use super::sheet::Node;
 use super::template::{self, Template};
-use super::{Feed, Route};
+use super::{Feed, Route, Upstream};
 
 /// Says that everybody is let in, as nothing does.
 const EVERYONE: &str = "everyone";
@@ -89,10 +90,8 @@ pub(super) fn warn_of_open(top: &Section<'_>, feeds: &[Arc<Feed>], routes: &[Arc
         );
     }
     let leaks = |route: &Arc<Route>| {
-        guarded
-            .iter()
-            .any(|feed| feed.upstream.name == route.upstream.name)
-            && route.access.is_none()
+        let is_its = |feed: &&Arc<Feed>| same_server(&feed.upstream, &route.upstream);
+        route.access.is_none() && guarded.iter().any(is_its)
     };
     let said = items("proxy");
     let said: Vec<_> = said
@@ -115,6 +114,17 @@ pub(super) fn warn_of_open(top: &Section<'_>, feeds: &[Arc<Feed>], routes: &[Arc
              for everything",
         );
     }
+}
+
+/// Whether the two share a server, perhaps under two names and at different paths.
+fn same_server(one: &Upstream, other: &Upstream) -> bool {
+    let place = |server: &ServerAddress| {
+        let at = &server.at;
+        (at.host_str().map(str::to_owned), at.port_or_known_default())
+    };
+    let places: Vec<_> = other.servers.list.iter().map(place).collect();
+    let mut servers = one.servers.list.iter();
+    servers.any(|server| places.contains(&place(server)))
 }
 
 /// The policy of a route; `None` lets in everybody.

@@ -41,6 +41,15 @@ impl Secret {
         })
     }
 
+    /// Warns of one that stands in the configuration itself: whoever may read that may do `what`.
+    pub(super) fn warn_of_plain(node: &Node<'_>, what: &str, remedy: &str) {
+        let is_plain = |text: &str| !text.contains("${");
+        if node.value().as_str().is_some_and(is_plain) {
+            let told = format!("whoever may read this file knows the secret, and {what}");
+            node.warning(told, remedy);
+        }
+    }
+
     /// A secret out of the text of a file: without one newline at its end. `None` if nothing is left.
     pub fn from_file(text: &str) -> Option<&str> {
         Some(expand::without_newline(text)).filter(|text| !text.is_empty())

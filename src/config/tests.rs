@@ -1,5 +1,6 @@
 //! What the whole road promises, from text to [`Config`].
 
+mod open;
 mod secrets;
 
 use std::time::Duration;

@@ -62,6 +62,8 @@ pub(super) fn tickets(auth: &Section<'_>) -> Option<Tickets> {
 
 fn sealed_with(node: &Node<'_>) -> Option<Secret> {
     let secret = Secret::written(node)?;
+    let remedy = "write `secret: \"${file:FILE}\"`, or `\"${VARIABLE}\"`";
+    Secret::warn_of_plain(node, "can make tickets for anybody", remedy);
     if secret.text().len() < SHORTEST_SECRET {
         node.problem(
             "the secret is shorter than 32 bytes (it is not shown)",

@@ -91,6 +91,15 @@ fn the_unit_is_right_and_gives_little_away() {
     succeeds(analyze().args(security).arg(&unit));
 }
 
+/// Without them topics have no bound of memory together, and every crash begins another epoch.
+#[test]
+fn the_unit_lets_pollcast_see_the_machines_memory_and_which_life_of_it_this_is() {
+    let is_hidden = |key: &str, value: &str| settings(key).iter().any(|it| it == value);
+    assert!(!is_hidden("ProcSubset", "pid"));
+    let hidden = settings("InaccessiblePaths").concat();
+    assert!(!hidden.contains("/proc") && !hidden.contains("/sys/fs/cgroup"));
+}
+
 #[test]
 fn the_unit_waits_longer_than_pollcast_takes_to_leave() {
     let check = text("src/config/keys.rs");

@@ -100,10 +100,11 @@ async function asks() {
   }
 }
 
-/** Modes that there are not, more than have room, and no TLS where it belongs. */
+/** Modes that there are not, no key, more than have room, and no TLS where it belongs. */
 async function mistakes() {
   for (;;) {
     new Stream('/orders?mode=guess');
+    await once('/ledger');
     await Promise.all([...Array(3)].map(() => once('/stock', 'POST')));
     const plain = createConnection(tlsPort, '127.0.0.1', () => plain.end('GET / HTTP/1.1\r\n\r\n'));
     plain.on('error', () => {}).resume();
