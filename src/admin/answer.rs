@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -16,6 +15,7 @@ use tokio::task::block_in_place;
 use super::asked::Refusal;
 use super::assets::Asset;
 use crate::core::sse::{Coding, gzip};
+use crate::core::tags::{self, Comparison};
 
 pub(super) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -92,8 +92,8 @@ impl Answer {
 
     /// A file of the page, unless the client has it already (RFC 9110 section 13.1.2).
     pub(super) fn asset(asset: &Asset, asked: &HeaderMap) -> Self {
-        let known = asked.typed_get::<IfNoneMatch>();
-        let is_known = known.is_some_and(|tags| !tags.precondition_passes(&asset.tag));
+        let named = tags::names(asked, &header::IF_NONE_MATCH, &asset.tag, Comparison::Weak);
+        let is_known = named == Some(true);
         let mut answer = match is_known {
             true => Self::empty(StatusCode::NOT_MODIFIED),
             false => Self::new(
@@ -102,7 +102,7 @@ impl Answer {
                 Bytes::from_static(asset.body),
             ),
         };
-        answer.headers.typed_insert::<ETag>(asset.tag.clone());
+        answer.headers.insert(header::ETAG, asset.tag.clone());
         answer.with(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))
     }
 

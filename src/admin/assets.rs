@@ -1,6 +1,6 @@
 //! The files of the status page, which are part of the binary.
 
-use headers::ETag;
+use http::HeaderValue;
 use openssl::sha::sha256;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -15,7 +15,7 @@ pub(super) struct Asset {
     pub(super) media_type: &'static str,
     pub(super) body: &'static [u8],
     /// Another one for each content.
-    pub(super) tag: ETag,
+    pub(super) tag: HeaderValue,
 }
 
 /// Every file.
@@ -72,10 +72,9 @@ impl Assets {
     }
 }
 
-fn tag(text: &str) -> ETag {
+fn tag(text: &str) -> HeaderValue {
     let sum = sha256(text.as_bytes());
     let hex: String = sum[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
-        .parse()
+    HeaderValue::try_from(format!("\"{hex}\""))
         .expect("invariant: hexadecimal digits in quotes are a tag")
 }

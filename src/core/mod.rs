@@ -25,6 +25,7 @@ pub mod past;
 pub mod quiet;
 pub mod schedule;
 pub mod sse;
+pub mod tags;
 #[cfg(test)]
 mod tests;
 pub mod trace;

@@ -89,6 +89,17 @@ fn forget_doubles(request: &mut RequestHeader) {
     }
 }
 
+/// Has the connection to the upstream closed after this request, by both ends (RFC 9112 section 9.6),
+/// and asks for no other protocol on it. A server that answers without having read the body (section
+/// 9.3) takes the rest of it for the next request, whose answer another client would get.
+///
+/// # Errors
+/// None, as the value is ours.
+pub fn goes_alone(request: &mut RequestHeader) -> Result<()> {
+    request.remove_header(&header::UPGRADE);
+    request.insert_header(header::CONNECTION, "close")
+}
+
 /// Makes the client's request one for the upstream: its path, its `Host`, and where the request
 /// came from by which `scheme` (RFC 7239 and the older `X-Forwarded-*`). What a client claims of
 /// itself in `X-Forwarded-Host` and `X-Forwarded-Proto` is replaced; the lists of hops are

@@ -201,7 +201,7 @@ impl Gateway {
             topic.answered(bytes.unwrap_or_default());
         }
         let mut head = head(status, feed, headers, &answer, now)?;
-        insert(&mut head, &etag(id, coding))?;
+        head.insert_header(header::ETAG, etag(id, coding))?;
         if let Some(modified) = modified {
             insert(&mut head, &LastModified::from(modified))?;
         }

@@ -265,6 +265,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         identity::carry(session.req_header(), request, ctx.span.operation())?;
+        if !session.is_body_empty() {
+            forward::goes_alone(request)?;
+        }
         let client = peer(session);
         if client.is_some_and(|client| ctx.scope.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);

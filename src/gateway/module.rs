@@ -9,15 +9,14 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use headers::{ETag, HeaderMapExt, IfNoneMatch};
-use http::{HeaderName, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
-use super::latest::insert;
 use crate::core::accept;
 use crate::core::sse::Coding;
+use crate::core::tags::{self, Comparison};
 
 /// What is served: `client/pollcast.js` without comments and with short names.
 const SOURCE: &str = include_str!("../client/pollcast.min.js");
@@ -26,8 +25,8 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// The module at its path, in both codings.
 pub(super) struct Module {
     path: String,
-    plain: (Bytes, ETag),
-    gzip: (Bytes, ETag),
+    plain: (Bytes, HeaderValue),
+    gzip: (Bytes, HeaderValue),
 }
 
 impl Module {
@@ -36,8 +35,7 @@ impl Module {
         SOURCE.hash(&mut hasher);
         let hash = hasher.finish();
         let tag = |suffix: &str| {
-            format!("\"{hash:016x}{suffix}\"")
-                .parse()
+            HeaderValue::try_from(format!("\"{hash:016x}{suffix}\""))
                 .expect("invariant: hexadecimal digits may stand in a tag")
         };
         Self {
@@ -60,8 +58,8 @@ impl Module {
             Coding::Identity => &self.plain,
             Coding::Gzip => &self.gzip,
         };
-        let known = request.headers.typed_get::<IfNoneMatch>();
-        let is_known = known.is_some_and(|known| !known.precondition_passes(tag));
+        let (headers, field) = (&request.headers, &header::IF_NONE_MATCH);
+        let is_known = tags::names(headers, field, tag, Comparison::Weak) == Some(true);
         let is_head = request.method == Method::HEAD;
 
         let mut head = ResponseHeader::build(if is_known { 304 } else { 200 }, Some(9))?;
@@ -69,7 +67,7 @@ impl Module {
         head.insert_header(header::VARY, "accept-encoding")?;
         head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")?;
         head.insert_header(RESOURCE_POLICY, "cross-origin")?;
-        insert(&mut head, tag)?;
+        head.insert_header(header::ETAG, tag.clone())?;
         if is_known {
             return session.write_response_header(Box::new(head), true).await;
         }

@@ -8,12 +8,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use headers::{ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
-use http::HeaderMap;
+use headers::{HeaderMapExt, IfModifiedSince, IfUnmodifiedSince};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue};
 
 use crate::core::event::Timestamp;
 use crate::core::id::EventId;
 use crate::core::sse::Coding;
+use crate::core::tags::{self, Comparison};
 
 /// What distinguishes the tag of a compressed document.
 const GZIP: &str = "-gzip";
@@ -41,9 +43,12 @@ pub fn verdict(
         Coding::Identity => [Coding::Identity, Coding::Gzip],
         Coding::Gzip => [Coding::Gzip, Coding::Identity],
     };
-    let tags = codings.map(|coding| (coding, etag(id, coding)));
-    let fails = match (headers.typed_get::<IfMatch>(), modified) {
-        (Some(wanted), _) => !tags.iter().any(|(_, tag)| wanted.precondition_passes(tag)),
+    let named = |field, by| {
+        let [first, second] = codings.map(|it| tags::names(headers, field, &etag(id, it), by));
+        first.zip(second)
+    };
+    let fails = match (named(&IF_MATCH, Comparison::Strong), modified) {
+        (Some((first, second)), _) => !(first || second),
         (None, Some(modified)) => headers
             .typed_get::<IfUnmodifiedSince>()
             .is_some_and(|since| !since.precondition_passes(modified)),
@@ -52,25 +57,26 @@ pub fn verdict(
     if fails {
         return Verdict::Failed;
     }
-    let known = match (headers.typed_get::<IfNoneMatch>(), modified) {
-        (Some(known), _) => tags.iter().find(|(_, tag)| !known.precondition_passes(tag)),
+    let known = match (named(&IF_NONE_MATCH, Comparison::Weak), modified) {
+        (Some((true, _)), _) => Some(codings[0]),
+        (Some((false, true)), _) => Some(codings[1]),
+        (Some((false, false)), _) => None,
         (None, Some(modified)) => headers
             .typed_get::<IfModifiedSince>()
             .filter(|since| !since.is_modified(modified))
-            .and(tags.first()),
+            .map(|_| codings[0]),
         (None, None) => None,
     };
-    known.map_or(Verdict::Send, |(coding, _)| Verdict::NotModified(*coding))
+    known.map_or(Verdict::Send, Verdict::NotModified)
 }
 
 /// The tag of this event's document.
-pub fn etag(id: EventId, coding: Coding) -> ETag {
+pub fn etag(id: EventId, coding: Coding) -> HeaderValue {
     let suffix = match coding {
         Coding::Identity => "",
         Coding::Gzip => GZIP,
     };
-    format!("\"{id}{suffix}\"")
-        .parse()
+    HeaderValue::try_from(format!("\"{id}{suffix}\""))
         .expect("invariant: an event id may stand in a tag")
 }
 
@@ -92,7 +98,7 @@ pub fn last_modified(changed: Timestamp, now: Timestamp) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use http::HeaderName;
-    use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+    use http::header::{IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE};
 
     use super::*;
     use crate::core::id::Epoch;
@@ -125,6 +131,7 @@ mod tests {
             (&[(IF_NONE_MATCH, "W/\"000000000000000a-7\"")], plain),
             (&[(IF_NONE_MATCH, "*")], plain),
             (&[(IF_NONE_MATCH, OTHER)], Verdict::Send),
+            (&[(IF_NONE_MATCH, "\"a b\"")], Verdict::Send),
             (
                 &[(IF_NONE_MATCH, ZIPPED)],
                 Verdict::NotModified(Coding::Gzip),

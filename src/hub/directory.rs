@@ -87,6 +87,11 @@ impl Directory {
         topics
     }
 
+    /// Whether topics of this feed may be made.
+    pub(super) fn is_open(&self, common: &Arc<Common>) -> bool {
+        self.feeds.contains_key(&address(common))
+    }
+
     /// Puts a topic under its key, where there is none yet.
     pub(super) fn place(&mut self, topic: Arc<Topic>) {
         let shelf = self.feeds.get_mut(&address(topic.common()));
@@ -315,6 +320,21 @@ mod tests {
         assert!(hub.topic(&place, &particulars).is_none());
         let next = demand(&hub, "/a/1").unwrap();
         assert_ne!(next.topic().identity().epoch(), topic.identity().epoch());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_is_over_when_it_gave_way_before_anybody_saw_that_its_client_left() {
+        let hub = hub();
+        let first = demand(&hub, "/a/1").unwrap();
+        let topic = Arc::clone(first.topic());
+        let others = ["/a/2", "/a/3"].map(|path| demand(&hub, path).unwrap());
+        let abandoned = hub.abandoned(&topic);
+        tokio::pin!(abandoned);
+        assert!(timeout(EMPTY_LINGER, &mut abandoned).await.is_err());
+        drop(first);
+        let newcomer = demand(&hub, "/a/4").unwrap();
+        assert!(timeout(EMPTY_LINGER / 2, abandoned).await.is_ok());
+        drop((others, newcomer));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

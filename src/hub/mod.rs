@@ -193,14 +193,15 @@ impl Hub {
             let _ = audience
                 .wait_for(|audience| audience.listening() == 0)
                 .await;
-            let came = timeout(patience(topic), audience.changed()).await;
+            // Whatever was announced up to here counts as seen, and it may have given way already.
+            let gave_way = self.lock().has_dropped(topic);
+            let is_late = !gave_way && timeout(patience(topic), audience.changed()).await.is_err();
             let mut directory = self.lock();
-            let is_over = match came {
-                Ok(_) => directory.has_dropped(topic),
-                Err(_) => directory.retire(topic),
-            };
-            if is_over {
-                self.recall.forget(topic);
+            if directory.has_dropped(topic) || is_late && directory.retire(topic) {
+                // What becomes of a feed that is over is for whoever closed it to say.
+                if directory.is_open(topic.common()) {
+                    self.recall.forget(topic);
+                }
                 return;
             }
         }

@@ -115,15 +115,21 @@ impl Walk<'_> {
     }
 
     fn object(&mut self, levels: usize) -> Result<Json, ParseError> {
-        let mut members = Object::new();
+        let mut written = Vec::new();
         self.at += 1;
         while !self.ends(b'}') {
             self.peek();
             let name = self.string()?;
             self.peek();
             self.at += 1; // the colon
-            members.insert(name, self.value(levels)?);
+            written.push((name, self.value(levels)?));
         }
+        // Of members with the same name the last one counts, in its own place.
+        let mut members = Object::with_capacity(written.len());
+        for (name, value) in written.into_iter().rev() {
+            members.entry(name).or_insert(value);
+        }
+        members.reverse();
         Ok(Json::Object(Box::new(members)))
     }
 
@@ -255,8 +261,8 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_equal_names_wins() {
-        assert_eq!(written(r#"{"a":1,"b":2,"\u0061":3}"#), r#"{"a":3,"b":2}"#);
+    fn the_last_of_equal_names_wins_in_its_own_place() {
+        assert_eq!(written(r#"{"a":1,"b":2,"\u0061":3}"#), r#"{"b":2,"a":3}"#);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use std::net::TcpStream;
 
+use serde_json::json;
+
 use super::certificate::Certificate;
 use super::client::{Response, get, request, subscribe};
 use super::eventually;
 use super::proxy::Proxy;
 use super::stage::Stage;
+use super::tokens::{SECRET, claims, shared};
 use super::upstream::Reply;
 
 /// It and its upstream, with some open subscriptions.
@@ -76,6 +79,20 @@ impl Everything {
         get(address, "/api/x", &[]).text();
         get(address, "/elsewhere", &[]).text();
         get(address, "/guarded", &[]).text();
+        get(address, "/asked", &[]).text();
+        let token = format!("Bearer {}", shared(SECRET, &claims(&json!({}))));
+        let headers = [
+            ("authorization", &*token),
+            ("content-type", "application/json"),
+        ];
+        let ticket = request(
+            address,
+            "POST",
+            "/tickets",
+            &headers,
+            br#"{"feed": "/ours"}"#,
+        );
+        assert_eq!(ticket.status, 201);
         subscribe(address, "/feed?mode=none").text();
         let admin = self.proxy.admin_url("").replace("http://", "");
         let admin = admin.parse().expect("an address");
@@ -98,7 +115,10 @@ server:
   listen:
     - "127.0.0.1:0"
     - {{ address: "127.0.0.1:0", tls: {{ certificate: server.crt, key: server.key }} }}
-auth: {{ jwt: {{ it: {{ issuer: it, audience: [us], algorithms: [HS256], secret: 0123456789abcdef0123456789abcdef }} }} }}
+auth:
+  jwt: {{ corp: {{ issuer: "https://id.example", audience: [pollcast], algorithms: [HS256], secret: "{SECRET}" }} }}
+  forward: {{ sso: {{ url: "{url}/check" }} }}
+  tickets: {{ path: /tickets }}
 upstreams:
   shop: {{ url: "{url}" }}
   group: {{ servers: ["{url}", "http://127.0.0.1:9"], health_check: {{ interval: 100ms }} }}
@@ -113,8 +133,10 @@ feeds:
   - {{ path: "/orders/{{id}}", upstream: shop, topics: 3, poll: {{ interval: 50ms }} }}
   - {{ path: /search, upstream: group, request: {{ forward_query: [q] }}, topics: 3 }}
   - {{ path: /mine, upstream: shop, share: {{ per_credential: [authorization] }}, topics: 3 }}
+  - {{ path: /ours, upstream: shop, access: [{{ jwt: corp }}] }}
 proxy:
-  - {{ path: /guarded, upstream: shop, access: [{{ jwt: it }}] }}
+  - {{ path: /guarded, upstream: shop, access: [{{ jwt: corp }}] }}
+  - {{ path: /asked, upstream: shop, access: [{{ forward: sso }}] }}
   - {{ path: /api, upstream: shop }}
   - {{ path: /, upstream: group }}
 "#
