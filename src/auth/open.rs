@@ -92,10 +92,13 @@ impl Open {
     pub fn revoke(&self, revocation: Revocation, now: Timestamp) -> Result<usize, TooMany> {
         let mut state = self.lock();
         state.revoked.retain(|it| it.until > now);
-        if state.revoked.len() >= MOST {
-            return Err(TooMany);
+        let is_full = state.revoked.len() >= MOST;
+        let known = state.revoked.iter_mut().find(|it| it.is_of(&revocation));
+        match known {
+            Some(known) => known.until = known.until.max(revocation.until),
+            None if is_full => return Err(TooMany),
+            None => state.revoked.push(revocation.clone()),
         }
-        state.revoked.push(revocation.clone());
         drop(state);
         let grants = self.grants();
         let meant = grants.iter().filter(|grant| revocation.applies(grant, now));
@@ -145,6 +148,11 @@ impl Revocation {
         self.who.is_some() || self.sub.is_some() || self.jti.is_some()
     }
 
+    /// Whether both are about the same.
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.who, &self.sub, &self.jti) == (&other.who, &other.sub, &other.jti)
+    }
+
     fn applies(&self, grant: &Grant, now: Timestamp) -> bool {
         let by_who = |who: &String| grant.proofs().iter().any(|proof| proof.who() == *who);
         now < self.until
@@ -184,7 +192,8 @@ mod tests {
             assert_eq!(open.revoke(of(number, until), Timestamp(1)), Ok(0));
         }
         assert_eq!(open.revoke(of(MOST, 9), Timestamp(4)), Err(TooMany));
+        assert_eq!(open.revoke(of(1, 7), Timestamp(4)), Ok(0), "known already");
         assert_eq!(open.revoke(of(MOST, 9), Timestamp(5)), Ok(0));
-        assert_eq!(open.revoke(of(MOST + 1, 9), Timestamp(5)), Err(TooMany));
+        assert_eq!(open.revoke(of(MOST + 1, 9), Timestamp(8)), Err(TooMany));
     }
 }

@@ -84,7 +84,7 @@ fn folder(node: &Node<'_>) -> Option<PathBuf> {
         );
         return None;
     }
-    Some(PathBuf::from(scalar.text))
+    Some(node.sheet().around.locate(&scalar.text))
 }
 
 fn sync(node: &Node<'_>) -> Option<Synced> {
@@ -92,4 +92,27 @@ fn sync(node: &Node<'_>) -> Option<Synced> {
         return Some(Synced::Always);
     }
     node.duration(Duration::from_millis(10)).map(Synced::Every)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, System};
+    use super::*;
+
+    #[test]
+    fn the_store_is_the_same_from_wherever_pollcast_is_started() {
+        for (written, found) in [
+            ("store", "/etc/pollcast/store"),
+            ("/var/lib/p", "/var/lib/p"),
+        ] {
+            let text = format!(
+                "backplane: {{ file: {{ path: {written} }} }}\nupstreams: {{ shop: {{ url: 'http://10.0.0.1' }} }}\n"
+            );
+            let (config, _) = Config::parse(&text, &System::new("/etc/pollcast")).unwrap();
+            let Backplane::File(store) = config.backplane else {
+                panic!("a store");
+            };
+            assert_eq!(store.path, PathBuf::from(found));
+        }
+    }
 }
