@@ -64,7 +64,7 @@ bench-auth: ## Measure what a proof of who somebody is costs for each subscripti
 	@tests/setup build
 	$(CARGO) bench --locked --bench auth
 
-bench-store: ## Measure what an event costs when it is written to a file as well (about three minutes)
+bench-store: ## Measure what an event costs when it is written to a file as well (about three and a half minutes)
 	@tests/setup build
 	$(CARGO) bench --locked --bench store
 
