@@ -27,6 +27,7 @@ demo: ## Build pollcast and watch a made-up legacy API turn live in the browser
 test: ## Install what the tests need, then check format, lints, docs and dependencies and run every test
 	@tests/setup all
 	$(CARGO) fmt --check
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny --offline check licenses bans sources
 	@tests/advisories
 	$(CARGO) clippy --locked --all-targets -- -D warnings
