@@ -27,7 +27,7 @@ demo: ## Build pollcast and watch a made-up legacy API turn live in the browser
 test: ## Install what the tests need, then check format, lints, docs and dependencies and run every test
 	@tests/setup all
 	$(CARGO) fmt --check
-	$(CARGO) fetch --locked
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny --offline check licenses bans sources
 	@tests/advisories
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -65,7 +65,7 @@ bench-auth: ## Measure what a proof of who somebody is costs for each subscripti
 	@tests/setup build
 	$(CARGO) bench --locked --bench auth
 
-bench-store: ## Measure what an event costs when it is written to a file as well (about three minutes)
+bench-store: ## Measure what an event costs when it is written to a file as well (about three and a half minutes)
 	@tests/setup build
 	$(CARGO) bench --locked --bench store
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::header;
+use jsonwebtoken::crypto::verify;
 use jsonwebtoken::dangerous::insecure_decode_claims;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Header, decode_header};
 use openssl::sha::sha256;
 use tokio::task::JoinSet;
 
@@ -249,13 +250,12 @@ fn is_plain(header: &Header) -> bool {
         && header.typ.as_ref().is_none_or(is_token)
 }
 
+/// Whether the signature is this key's: what the token says was read already.
 fn is_signed(text: &str, key: &Key, algorithm: Algorithm) -> bool {
-    let mut validation = Validation::new(algorithm);
-    // Ours to judge: what a token says was read already, so that duplicates are none.
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    decode::<Claims>(text, &key.decoding, &validation).is_ok()
+    let parts = text.rsplit_once('.');
+    parts.is_some_and(|(message, signature)| {
+        verify(signature, message.as_bytes(), &key.decoding, algorithm).unwrap_or(false)
+    })
 }
 
 impl fmt::Debug for Issuer {

@@ -650,6 +650,9 @@ fn keys_that_are_weak_broken_or_not_for_signatures_are_left_out() {
         with(&ec, "crv", "P-384".into()),
         with(&ed, "x", "AAAA".into()),
         with(&ed, "crv", "Ed448".into()),
+        // Points of small order, for which signatures can be made by anybody.
+        with(&ed, "x", format!("AQ{}", "A".repeat(41)).into()),
+        with(&ed, "x", "A".repeat(43).into()),
         json!({"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"}),
         json!({"kty": "unheard-of"}),
         json!(1),

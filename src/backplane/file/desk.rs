@@ -20,6 +20,9 @@ use crate::core::json::{Patch, parse};
 use crate::core::past::{Kept, Past};
 use crate::hub::{Topic, Upcoming};
 
+/// A document is written again when the patches since then are so many times as long.
+const PATCHES: usize = 4;
+
 /// The open store.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -158,7 +161,8 @@ impl Desk {
         let patch = event.change.patch.as_ref().map(Bytes::len);
         let patched = patch.map(|length| row.patched + length);
         let is_in_ring = sequence - row.documented < u64::from(row.ring);
-        let patched = patched.filter(|it| is_in_ring && *it <= event.change.snapshot.len());
+        let most = PATCHES.saturating_mul(event.change.snapshot.len());
+        let patched = patched.filter(|it| is_in_ring && *it <= most);
         let document = patched.is_none().then(|| event.change.snapshot.encode());
         let documented = document.as_ref().map_or(row.documented, |_| sequence);
         // What the ring has not overwritten, the log no longer has, and the document does not need.
@@ -261,8 +265,8 @@ impl Desk {
 
     /// Moves what was appended to its place if it is much.
     pub(super) fn tidy(&self, most: u64) -> Result<u64, WriteError> {
-        if self.table.appended() > most {
-            self.table.checkpoint()?;
+        if self.table.appended()? > most {
+            self.table.turn()?;
         }
         Ok(self.table.size())
     }

@@ -45,7 +45,7 @@ use crate::core::past::Past;
 use crate::hub::{Identity, Recall, Topic};
 
 /// What is appended between two tidyings of the store, in bytes.
-const APPENDED: u64 = 16 << 20;
+const APPENDED: u64 = 4 << 20;
 /// Between two attempts to write while the disk does not take anything.
 const RETRY: Duration = Duration::from_secs(1);
 /// What nobody asked for in this time, or in the longest `linger`, is forgotten.

@@ -18,6 +18,8 @@ const NAME: &str = "store.sqlite";
 /// "poll"
 const APPLICATION: i32 = 0x706f_6c6c;
 const VERSION: i32 = 1;
+/// In bytes.
+const PAGE: u64 = 2048;
 /// Entries of one topic are numbered from its own number times this.
 const RING: i64 = 1 << 32;
 
@@ -101,7 +103,7 @@ impl Table {
         let sync = if always { "FULL" } else { "NORMAL" };
         connection
             .execute_batch(&format!(
-                "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                "PRAGMA page_size = {PAGE}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                  PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = OFF;
                  BEGIN IMMEDIATE;
                  PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};
@@ -256,7 +258,7 @@ impl Table {
         self.log.try_clone()
     }
 
-    /// Moves what was appended to its place, and syncs it.
+    /// Moves what was appended to its place, syncs it, and gives back the space.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
@@ -264,14 +266,26 @@ impl Table {
         Ok(())
     }
 
-    /// The bytes that were appended since the last checkpoint.
-    pub(super) fn appended(&self) -> u64 {
-        self.log.metadata().map_or(0, |it| it.len())
+    /// Moves what was appended to its place, and syncs it. What is appended next takes the same space
+    /// once more: to write over what the system has in memory costs it a fifth of what new space does.
+    pub(super) fn turn(&self) -> rusqlite::Result<()> {
+        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+        let left = self.connection.query_row(sql, [], unmoved)?;
+        debug_assert_eq!(left, 0, "nobody else has it open");
+        Ok(())
+    }
+
+    /// The bytes that were appended, and are not in their place yet.
+    pub(super) fn appended(&self) -> rusqlite::Result<u64> {
+        let sql = "PRAGMA wal_checkpoint(NOOP)";
+        let pages = self.connection.query_row(sql, [], unmoved)?;
+        Ok(u64::try_from(pages).unwrap_or(0) * PAGE)
     }
 
     /// The bytes that the store takes.
     pub(super) fn size(&self) -> u64 {
-        self.appended() + std::fs::metadata(&self.path).map_or(0, |it| it.len())
+        let log = self.log.metadata().map_or(0, |it| it.len());
+        log + std::fs::metadata(&self.path).map_or(0, |it| it.len())
     }
 
     /// Everything is on the disk itself, and the file is free for others.
@@ -284,9 +298,11 @@ impl Table {
         &mut self,
         work: impl FnOnce(&Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
         let done = work(self).and_then(|done| {
-            self.connection.execute_batch("COMMIT")?;
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(done)
         });
         if done.is_err() && !self.connection.is_autocommit() {
@@ -322,6 +338,11 @@ fn slot(number: i64, ring: u32, sequence: u64) -> i64 {
     number * RING + i64::try_from(place).expect("invariant: a ring is shorter than 2^32")
 }
 
+/// Pages in the log that are not in their place, as a checkpoint tells it.
+fn unmoved(row: &rusqlite::Row<'_>) -> rusqlite::Result<i64> {
+    Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
+}
+
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
@@ -352,5 +373,65 @@ impl OpenError {
             Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
             _ => OpenError::Sqlite { path, source },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::Epoch;
+    use crate::core::past::Kept;
+
+    #[test]
+    fn what_is_appended_takes_the_same_space_again_and_all_of_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = Table::open(folder.path(), false).unwrap();
+        let event = |sequence| Written {
+            sequence,
+            count: sequence,
+            kept: Kept {
+                patch: Some(vec![b'x'; 1000].into()),
+                ..Kept::default()
+            },
+        };
+        let number = table
+            .put(&Whole {
+                mark: &[1; 32],
+                feed: "/feed",
+                ring: 1000,
+                lineage: &Lineage::from_parts(Vec::new(), Epoch::from_random(1)).unwrap(),
+                document: (1, b"{}"),
+                events: &[event(1)],
+            })
+            .unwrap();
+        let mut longest = 0;
+        for sequence in 2..=900 {
+            let addition = Addition {
+                number,
+                ring: 1000,
+                event: &event(sequence),
+                document: None,
+                gone: 0..0,
+            };
+            table.add(&addition).unwrap();
+            if table.appended().unwrap() > 200_000 {
+                table.turn().unwrap();
+                assert_eq!(table.appended().unwrap(), 0);
+            }
+            longest = longest.max(table.log.metadata().unwrap().len());
+        }
+        assert!(longest < 300_000, "{longest}");
+        // As another process finds it that comes after a kill.
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let found = Table::open(copy.path(), false).unwrap().topics().unwrap();
+        let sequences = found[0].events.iter().map(|event| event.sequence);
+        assert!(sequences.eq(1..=900));
+        table.close().unwrap();
+        let log = folder.path().join(format!("{NAME}-wal"));
+        assert!(!log.exists(), "what was appended is in its place");
     }
 }

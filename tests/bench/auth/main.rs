@@ -1,9 +1,13 @@
 //! What it costs to ask who somebody is: CPU of the process for each subscription to feeds that want
-//! nothing, an API key, a token with HS256, and one with EdDSA, its key in a file.
+//! nothing, an API key, a token with HS256 or with EdDSA, or the yes of a service that is remembered.
+//! The keys are in memory; of either kind of token comes another one each time, or the same again.
 //!
 //! `cargo bench --bench auth -- [ROUNDS] [SUBSCRIPTIONS]`, or `make bench-auth`. One process serves all
 //! feeds, which take turns within a round; each subscription is a connection of its own that is left
-//! after the first bytes of its snapshot. The medians of the rounds are printed, in microseconds.
+//! after the first bytes of its snapshot. The medians of the rounds are printed, in microseconds, and
+//! of what is added that of the differences within each round.
+
+#![allow(clippy::print_stdout)]
 
 #[path = "../../promises/support/tokens.rs"]
 #[allow(dead_code)]
@@ -15,6 +19,7 @@ mod upstream;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use openssl::sha::sha256;
@@ -31,34 +36,63 @@ fn main() {
     let upstream = Upstream::start(|_| Reply::json("[1]"));
     let pair = Key::new("key");
     let served = Served::start(&upstream, &pair);
-    let token = shared(SECRET, &claims(&json!({})));
-    let other = pair.token(&claims(&json!({})));
-    let ways = [
-        ("open", String::new()),
-        ("key", format!("x-api-key: {KEY}\r\n")),
-        ("hs256", format!("authorization: Bearer {token}\r\n")),
-        ("eddsa", format!("authorization: Bearer {other}\r\n")),
+    let bearer = |token: String| format!("authorization: Bearer {token}\r\n");
+    let (same, other) = (claims(&json!({})), |jti: u64| {
+        claims(&json!({"jti": jti.to_string()}))
+    });
+    let key = format!("x-api-key: {KEY}\r\n");
+    let shared_again = bearer(shared(SECRET, &same));
+    let pair_again = bearer(pair.token(&same));
+    let ways: [(&str, &str, Proof<'_>); 7] = [
+        ("open", "open", Box::new(|_| String::new())),
+        ("API key", "key", Box::new(|_| key.clone())),
+        (
+            "HS256, new",
+            "hs256",
+            Box::new(|n| bearer(shared(SECRET, &other(n)))),
+        ),
+        ("HS256, again", "hs256", Box::new(|_| shared_again.clone())),
+        (
+            "EdDSA, new",
+            "eddsa",
+            Box::new(|n| bearer(pair.token(&other(n)))),
+        ),
+        ("EdDSA, again", "eddsa", Box::new(|_| pair_again.clone())),
+        (
+            "forward, kept",
+            "forward",
+            Box::new(|_| "cookie: session=1\r\n".to_owned()),
+        ),
     ];
-    let mut figures = vec![Vec::new(); ways.len()];
+    let (mut figures, mut added) = (vec![Vec::new(); ways.len()], vec![Vec::new(); ways.len()]);
+    let mut number = 0;
     for round in 0..=rounds {
-        for (number, (path, proof)) in ways.iter().enumerate() {
+        let mut open = 0.0;
+        for (at, (_, path, proof)) in ways.iter().enumerate() {
             let before = served.nanoseconds();
             for _ in 0..each {
-                subscribe(served.address, path, proof);
+                number += 1;
+                subscribe(served.address, path, &proof(number));
             }
             let cost = (served.nanoseconds() - before) as f64 / f64::from(each) / 1000.0;
+            if at == 0 {
+                open = cost;
+            }
             // The first round warms up.
             if round > 0 {
-                figures[number].push(cost);
+                figures[at].push(cost);
+                added[at].push(cost - open);
             }
         }
     }
-    let medians: Vec<f64> = figures.into_iter().map(median).collect();
-    println!("{:<8}{:>12}{:>12}", "", "us each", "us added");
-    for ((name, _), cost) in ways.iter().zip(&medians) {
-        println!("{name:<8}{cost:>12.1}{:>12.1}", cost - medians[0]);
+    println!("| proof | CPU µs a subscription | added |\n|---|--:|--:|");
+    for ((name, ..), (costs, added)) in ways.iter().zip(figures.into_iter().zip(added)) {
+        println!("| {name} | {:.1} | {:.1} |", median(costs), median(added));
     }
 }
+
+/// The head's line that proves it, for the subscription with this number.
+type Proof<'a> = Box<dyn Fn(u64) -> String + 'a>;
 
 /// What the upstream's helpers wait with, where it is started again.
 fn eventually(_: &str, mut ready: impl FnMut() -> bool) {
@@ -97,7 +131,9 @@ impl Served {
         let set = json!({"keys": [pair.jwk()]}).to_string();
         fs::write(folder.path().join("keys.json"), set).expect("a file");
         fs::write(&file, config(&upstream.url())).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        let built = || PathBuf::from(env!("CARGO_BIN_EXE_pollcast"));
+        let binary = std::env::var_os("POLLCAST_BINARY").map_or_else(built, PathBuf::from);
+        let mut child = Command::new(binary)
             .args(["run", "-c"])
             .arg(&file)
             .stdout(Stdio::piped())
@@ -148,13 +184,15 @@ fn config(url: &str) -> String {
          admin: {{ listen: \"127.0.0.1:0\" }}\n\
          auth:\n  keys: {{ mine: {{ sha256: {hash} }} }}\n  jwt:\n    \
          hs: {{ {issuer}, algorithms: [HS256], secret: {SECRET} }}\n    \
-         ed: {{ {issuer}, algorithms: [EdDSA], jwks_file: keys.json }}\n\
+         ed: {{ {issuer}, algorithms: [EdDSA], jwks_file: keys.json }}\n  \
+         forward: {{ sso: {{ url: \"{url}/decides\", cache: 1h }} }}\n\
          upstreams: {{ a: {{ url: \"{url}\" }} }}\n\
          feeds:\n\
          - {{ path: /open, upstream: a, access: everyone, poll: {{ idle: keep }} }}\n\
          - {{ path: /key, upstream: a, access: [{{ keys: [mine] }}], poll: {{ idle: keep }} }}\n\
          - {{ path: /hs256, upstream: a, access: [{{ jwt: hs }}], poll: {{ idle: keep }} }}\n\
          - {{ path: /eddsa, upstream: a, access: [{{ jwt: ed }}], poll: {{ idle: keep }} }}\n\
+         - {{ path: /forward, upstream: a, access: [{{ forward: sso }}], poll: {{ idle: keep }} }}\n\
          proxy: []\n"
     )
 }

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,7 +75,9 @@ pub fn run(cycles: u32, mut told: impl FnMut(u32, &Ledger)) -> std::io::Result<A
 
 /// Starts it, and waits until it accepts connections.
 fn start(file: &std::path::Path) -> std::io::Result<Child> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_pollcast"));
+    let binary = std::env::var_os("POLLCAST_BINARY").map_or_else(built, PathBuf::from);
+    let mut child = Command::new(binary)
         .args(["run", "-c"])
         .arg(file)
         .stdout(Stdio::piped())

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The unit of /proc/PID/stat: USER_HZ is 100 on every Linux that this runs on.
-const TICK: Duration = Duration::from_millis(10);
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 /// A running pollcast; killed when dropped.
 pub struct Process {
@@ -21,7 +22,9 @@ impl Process {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("pollcast.yaml");
         std::fs::write(&file, config)?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pollcast"))
+        let built = || PathBuf::from(env!("CARGO_BIN_EXE_pollcast"));
+        let binary = std::env::var_os("POLLCAST_BINARY").map_or_else(built, PathBuf::from);
+        let mut child = Command::new(binary)
             .args(["run", "-c"])
             .arg(&file)
             .stdout(Stdio::piped())
@@ -43,14 +46,10 @@ impl Process {
         })
     }
 
-    /// User and system time since the start.
+    /// User and system time since the start, of all threads that there ever were.
     pub fn cpu(&self) -> std::io::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold anything (proc(5)).
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let ticks = fields.split_ascii_whitespace().skip(11).take(2);
-        let ticks: u32 = ticks.filter_map(|field| field.parse::<u32>().ok()).sum();
-        Ok(TICK * ticks)
+        let id = Pid::from_raw(self.child.id().cast_signed());
+        Ok(clock_getcpuclockid(id)?.now()?.into())
     }
 }
 

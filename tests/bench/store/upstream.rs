@@ -1,33 +1,39 @@
 //! Answers each request with another document of some 4 KB, of which a quarter changed.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-/// Serves for as long as the process lives; counts what it answers.
-pub fn serve(count: Arc<AtomicU64>) -> std::io::Result<SocketAddr> {
+/// Serves for as long as the process lives.
+pub fn serve() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
+    let numbers: Arc<Mutex<HashMap<String, u64>>> = Arc::default();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let count = Arc::clone(&count);
-            std::thread::spawn(move || answer(stream, &count));
+            let numbers = Arc::clone(&numbers);
+            std::thread::spawn(move || answer(stream, &numbers));
         }
     });
     Ok(address)
 }
 
-fn answer(mut stream: TcpStream, count: &AtomicU64) -> Option<()> {
+fn answer(mut stream: TcpStream, numbers: &Mutex<HashMap<String, u64>>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        let path = line.split(' ').nth(1)?.to_owned();
         while line != "\r\n" {
             line.clear();
             reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         }
-        // All topics are polled in turn: each sees one number after the other.
-        let body = document(count.fetch_add(1, Ordering::Relaxed) / 100);
+        let mut numbers = numbers.lock().ok()?;
+        let number = numbers.entry(path).or_default();
+        *number += 1;
+        let body = document(*number);
+        drop(numbers);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
     }
