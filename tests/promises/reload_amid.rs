@@ -1,13 +1,16 @@
-//! A reload in the middle of something: of what is being written, of another process taking over.
+//! Things that come in the middle of others: a reload while something is written or another process
+//! is started, the end of a process that hands over.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use serde_json::{Value, json};
 
 use crate::support::client::{Response, get, resume, subscribe};
@@ -108,5 +111,91 @@ fn no_change_is_lost_that_is_being_written() {
     for one in &mut held {
         let length = lengths.lock().unwrap()[&one.target];
         one.reach(&proxy, length);
+    }
+}
+
+#[test]
+fn a_process_that_read_an_older_file_does_not_take_over() {
+    let (upstream, _document) = Upstream::with_document("[1]");
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = folder.path().join("header");
+    let config = |more: &str| {
+        format!(
+            "server: {{ listen: \"127.0.0.1:0\", drain: 1s }}\n\
+             upstreams: {{ legacy: {{ url: \"{}\", headers: {{ x-it: \"${{file:{}}}\" }} }} }}\n\
+             feeds: [{{ path: /feed, upstream: legacy }}{more}]\n",
+            upstream.url(),
+            slow.display()
+        )
+    };
+    fs::write(&slow, "it").expect("a file");
+    let mut proxy = Proxy::start(&config(""));
+    // The process that is started has read the configuration, and waits for one of its files.
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    fs::remove_file(&slow).expect("it is there");
+    fs::hard_link(&pipe, &slow).expect("another name");
+    let before = proxy.pid();
+    proxy.signal("USR2");
+    let mut writer = None;
+    eventually("it reads", || {
+        let mut open = fs::OpenOptions::new();
+        open.write(true).custom_flags(nix::libc::O_NONBLOCK);
+        writer = open.open(&pipe).ok();
+        writer.is_some()
+    });
+    fs::remove_file(&slow).expect("it is there");
+    fs::write(&slow, "it").expect("a file");
+    proxy.rewrite(&config(", { path: /more, upstream: legacy }"));
+    let (status, answer) = proxy.reload();
+    assert_eq!((status, &answer["outcome"]), (200, &json!("reloaded")));
+    let mut writer = writer.expect("it is open");
+    writer.write_all(b"it").expect("it is read");
+    drop(writer);
+    proxy.has_upgraded(before);
+    let answer = get(proxy.address(), "/more", &[("accept", "text/event-stream")]);
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert!(proxy.log().contains("starting again"), "{}", proxy.log());
+}
+
+#[test]
+fn a_process_that_has_everything_goes_on_though_the_one_before_is_killed() {
+    for is_told_to_go in [false, true] {
+        let (upstream, _document) = Upstream::with_document("[1]");
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .expect("two ends");
+        let say = |word: &str| {
+            send(ours.as_raw_fd(), word.as_bytes(), MsgFlags::empty()).expect("it is heard");
+        };
+        say(r#"{"word":"begin","protocol":1}"#);
+        say(r#"{"word":"yours"}"#);
+        if is_told_to_go {
+            say(r#"{"word":"go"}"#);
+        }
+        let old = std::thread::spawn(move || {
+            for expected in ["ready", "opened"] {
+                let mut text = [0; 100];
+                let length = recv(ours.as_raw_fd(), &mut text, MsgFlags::empty()).expect("a word");
+                let word = String::from_utf8_lossy(&text[..length]);
+                assert!(word.contains(expected), "{word}");
+            }
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pollcast"));
+        command.env("POLLCAST_UPGRADE", "stdin").stdin(theirs);
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = format!(
+            "upstreams: {{ legacy: {{ url: \"{}\" }} }}\nfeeds: [{{ path: /feed, upstream: legacy }}]\n",
+            upstream.url()
+        );
+        let proxy = Proxy::start_by(command, &config, folder);
+        old.join().expect("no panic");
+        subscribe(proxy.address(), "/feed").expect("snapshot");
+        assert!(proxy.log().contains("this one serves"), "{}", proxy.log());
     }
 }
