@@ -79,6 +79,11 @@ impl Directory {
         self.feeds.insert(address(common), shelf);
     }
 
+    /// Whether there may be topics of this feed.
+    pub(super) fn has(&self, common: &Arc<Common>) -> bool {
+        self.feeds.contains_key(&address(common))
+    }
+
     /// Takes all topics of this feed away; there will be no other.
     pub(super) fn close(&mut self, common: &Arc<Common>) -> Vec<Arc<Topic>> {
         let shelf = self.feeds.remove(&address(common));
@@ -315,6 +320,21 @@ mod tests {
         assert!(hub.topic(&place, &particulars).is_none());
         let next = demand(&hub, "/a/1").unwrap();
         assert_ne!(next.topic().identity().epoch(), topic.identity().epoch());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_whose_feed_is_over_waits_for_the_one_that_takes_over() {
+        let hub = hub();
+        let first = demand(&hub, "/a/1").unwrap();
+        let topic = Arc::clone(first.topic());
+        let abandoned = hub.abandoned(&topic);
+        tokio::pin!(abandoned);
+        let mut is_over = async |after: Duration| timeout(after, &mut abandoned).await.is_ok();
+        assert_eq!(hub.lock().close(topic.common()).len(), 1);
+        drop(first);
+        assert!(!is_over(Duration::from_secs(3600)).await);
+        topic.leave_behind();
+        assert!(is_over(Duration::from_secs(1)).await);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -194,16 +194,22 @@ impl Hub {
                 .wait_for(|audience| audience.listening() == 0)
                 .await;
             let came = timeout(patience(topic), audience.changed()).await;
-            let mut directory = self.lock();
-            let is_over = match came {
-                Ok(_) => directory.has_dropped(topic),
-                Err(_) => directory.retire(topic),
-            };
-            if is_over {
-                self.recall.forget(topic);
-                return;
+            match self.drops(topic, came.is_err()) {
+                Some(false) => {}
+                Some(true) => return self.recall.forget(topic),
+                // Another one goes on with what is remembered of it, or it was forgotten already.
+                None => return topic.left_behind().await,
             }
         }
+    }
+
+    /// Whether this topic is dropped, now if it `may_be`; none if its feed is over.
+    fn drops(&self, topic: &Arc<Topic>, may_be: bool) -> Option<bool> {
+        let mut directory = self.lock();
+        directory.has(topic.common()).then(|| match may_be {
+            true => directory.retire(topic),
+            false => directory.has_dropped(topic),
+        })
     }
 
     /// Every feed, in the configuration's order, with its topics in no order.
