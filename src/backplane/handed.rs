@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use tracing::warn;
@@ -27,7 +28,7 @@ const MOST: u64 = 1 << 30;
 pub struct Handed {
     secret: [u8; 32],
     /// A std mutex: held for a look-up.
-    pasts: Mutex<HashMap<[u8; 32], Past>>,
+    pasts: Arc<Mutex<HashMap<[u8; 32], Past>>>,
 }
 
 impl fmt::Debug for Handed {
@@ -46,8 +47,20 @@ impl Handed {
     fn with(secret: [u8; 32]) -> Self {
         Self {
             secret,
-            pasts: Mutex::default(),
+            pasts: Arc::default(),
         }
+    }
+
+    /// Forgets after this time what nobody has asked for by then. To be called within a runtime.
+    pub(super) fn keep_for(&self, time: Duration) {
+        let pasts = Arc::clone(&self.pasts);
+        if held(&pasts).is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            held(&pasts).clear();
+        });
     }
 
     /// What was written by [`Self::write`].
@@ -64,7 +77,7 @@ impl Handed {
         while let Some((mark, past)) = read_past(&mut from)? {
             pasts.insert(mark, past);
         }
-        *handed.pasts.lock().unwrap_or_else(PoisonError::into_inner) = pasts;
+        *held(&handed.pasts) = pasts;
         Ok(handed)
     }
 
@@ -109,7 +122,7 @@ impl Recall for Handed {
     }
 
     fn recall(&self, feed: &Feed, identity: &Identity) -> Option<Past> {
-        let mut pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pasts = held(&self.pasts);
         if pasts.is_empty() {
             return None;
         }
@@ -117,6 +130,11 @@ impl Recall for Handed {
     }
 
     fn forget(&self, _: &Topic) {}
+}
+
+fn held(pasts: &Mutex<HashMap<[u8; 32], Past>>) -> MutexGuard<'_, HashMap<[u8; 32], Past>> {
+    // Whoever panicked in between has only left something out.
+    pasts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What another process gave, and what stands in the store.
@@ -239,6 +257,17 @@ mod tests {
         for cut in 0..wire.len() - 1 {
             assert!(read_past(&mut &wire[..cut]).is_err(), "{cut}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_asks_for_is_forgotten() {
+        let handed = Handed::nothing();
+        held(&handed.pasts).insert([5; 32], past());
+        handed.keep_for(Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        assert_eq!(held(&handed.pasts).len(), 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(held(&handed.pasts).is_empty());
     }
 
     #[test]

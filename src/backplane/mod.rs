@@ -9,6 +9,7 @@ mod held;
 mod memory;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -22,6 +23,8 @@ use crate::core::change::Change;
 use crate::core::id::EventId;
 use crate::hub::{Recall, Topic};
 use crate::metrics::Registry;
+
+const UNCLAIMED: Duration = Duration::from_secs(600);
 
 /// What one process runs with.
 #[derive(Clone)]
@@ -43,6 +46,7 @@ pub fn start(
     handed: Handed,
 ) -> Result<Running, file::OpenError> {
     let metrics = file::Metrics::new(registry);
+    handed.keep_for(unclaimed_for(config));
     let store = match &config.backplane {
         config::Backplane::Memory => {
             return Ok(Running {
@@ -63,6 +67,13 @@ pub fn start(
     })
 }
 
+/// How long somebody may take to come back for what a topic was in a former life: as long as the
+/// topic itself would have been kept, at least.
+fn unclaimed_for(config: &Config) -> Duration {
+    let lingers = config.feeds.iter().map(|feed| feed.poll.linger);
+    lingers.max().unwrap_or_default().max(UNCLAIMED)
+}
+
 /// Where events are kept and shared.
 #[async_trait]
 pub trait Backplane: Send + Sync {
@@ -73,7 +84,8 @@ pub trait Backplane: Send + Sync {
     /// can go on from there. What is published afterwards is kept in memory, under fresh epochs.
     async fn close(&self) {}
 
-    /// Takes hold again of what was closed, which another process may have written to meanwhile.
+    /// Takes hold again of what was closed, which another process may have written to meanwhile. If
+    /// that fails, it is tried again now and then.
     ///
     /// # Errors
     /// [`file::OpenError`] if it is not to be had.

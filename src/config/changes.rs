@@ -13,7 +13,7 @@ use super::Config;
 use super::shown::unmarked;
 
 /// Keys that only a new process follows.
-const RESTART: [&str; 3] = ["server.threads", "logs.format", "traces"];
+const RESTART: [&str; 4] = ["server.threads", "logs.format", "traces", "backplane"];
 /// Keys of an upstream that its feeds are not touched by: what it bears of polls.
 const PACE: [&str; 4] = [
     "max_in_flight",

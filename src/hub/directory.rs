@@ -337,6 +337,21 @@ mod tests {
         drop((others, newcomer));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_whose_feed_is_over_waits_for_the_one_that_takes_over() {
+        let hub = hub();
+        let first = demand(&hub, "/a/1").unwrap();
+        let topic = Arc::clone(first.topic());
+        let abandoned = hub.abandoned(&topic);
+        tokio::pin!(abandoned);
+        let mut is_over = async |after: Duration| timeout(after, &mut abandoned).await.is_ok();
+        assert_eq!(hub.lock().close(topic.common()).len(), 1);
+        drop(first);
+        assert!(!is_over(Duration::from_secs(3600)).await);
+        topic.leave_behind();
+        assert!(is_over(Duration::from_secs(1)).await);
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn nobody_holds_a_topic_that_was_dropped() {
         let hub = hub();

@@ -194,17 +194,27 @@ impl Hub {
                 .wait_for(|audience| audience.listening() == 0)
                 .await;
             // Whatever was announced up to here counts as seen, and it may have given way already.
-            let gave_way = self.lock().has_dropped(topic);
-            let is_late = !gave_way && timeout(patience(topic), audience.changed()).await.is_err();
-            let mut directory = self.lock();
-            if directory.has_dropped(topic) || is_late && directory.retire(topic) {
-                // What becomes of a feed that is over is for whoever closed it to say.
-                if directory.is_open(topic.common()) {
-                    self.recall.forget(topic);
-                }
-                return;
+            let mut is_over = self.drops(topic, false);
+            if is_over == Some(false) {
+                let came = timeout(patience(topic), audience.changed()).await;
+                is_over = self.drops(topic, came.is_err());
+            }
+            match is_over {
+                Some(false) => {}
+                Some(true) => return self.recall.forget(topic),
+                // Another one goes on with what is remembered of it, or it was forgotten already.
+                None => return topic.left_behind().await,
             }
         }
+    }
+
+    /// Whether this topic is dropped, now if it `may_be`; none if its feed is over.
+    fn drops(&self, topic: &Arc<Topic>, may_be: bool) -> Option<bool> {
+        let mut directory = self.lock();
+        directory.is_open(topic.common()).then(|| match may_be {
+            true => directory.retire(topic),
+            false => directory.has_dropped(topic),
+        })
     }
 
     /// Every feed, in the configuration's order, with its topics in no order.

@@ -132,11 +132,12 @@ impl Hub {
                 _ => leaving.extend(topics),
             }
         }
+        // In this order: nobody is to look at a log that was taken along.
+        send_away(&leaving, Departure::Changed, longest);
+        send_away(&removed, Departure::Removed, longest);
         for topic in leaving.iter().chain(&removed) {
             topic.leave_behind();
         }
-        send_away(&leaving, Departure::Changed, longest);
-        send_away(&removed, Departure::Removed, longest);
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, info, warn};
 
 use super::StartError;
+use crate::admin::Reloaded;
 use crate::backplane::{self, Handed};
 use crate::config::Config;
 use crate::core::id::Epoch;
@@ -22,6 +23,8 @@ use crate::upgrade::{self, Predecessor, Program, Successor, UpgradeError};
 pub(super) struct Upgrades {
     program: Option<(Signal, Program)>,
     attempt: Option<JoinHandle<Result<Successor, UpgradeError>>>,
+    /// Whether another configuration is in force than when the attempt began.
+    is_outdated: bool,
 }
 
 /// What is to be done.
@@ -45,7 +48,14 @@ impl Upgrades {
         Self {
             program: program.and_then(listen),
             attempt: None,
+            is_outdated: false,
         }
+    }
+
+    /// A reload ended so. A process that is being started may have read the file before it did: then
+    /// it does not take over, and another one is started.
+    pub(super) fn note(&mut self, outcome: &Reloaded) {
+        self.is_outdated |= matches!(outcome, Reloaded::Reloaded { .. });
     }
 
     /// What is to be done next. Loses nothing when it is not awaited to the end.
@@ -69,6 +79,12 @@ impl Upgrades {
                 outcome = attempt => {
                     self.attempt = None;
                     match outcome.unwrap_or_else(|failure| Err(UpgradeError::Start(failure.into()))) {
+                        Ok(successor) if self.is_outdated => {
+                            info!("the configuration was read anew meanwhile; starting again");
+                            // What it listens on is to be had again before the next one asks for it.
+                            drop(successor);
+                            return Upgrade::Wanted;
+                        }
                         Ok(successor) => return Upgrade::Ready(successor),
                         Err(error) => self.failed(&error),
                     }
@@ -87,6 +103,7 @@ impl Upgrades {
         };
         info!(program = %program.path().display(), "starting another process in this one's place");
         let program = program.clone();
+        self.is_outdated = false;
         self.attempt = Some(spawn_blocking(move || {
             let listeners = listeners.map_err(UpgradeError::Start)?;
             Successor::start(&program, &listeners)
@@ -170,7 +187,7 @@ pub(super) async fn give(
     if outcome.is_err()
         && let Err(error) = kept.backplane.reopen().await
     {
-        error!(%error, "the store cannot be opened again; events are kept in memory only");
+        error!(%error, "the store cannot be opened again; events are kept in memory only until it can");
     }
     outcome.map(|()| process)
 }

@@ -221,11 +221,13 @@ impl Server {
                 never = &mut status => match never {},
                 () = running.listeners.stopped() => return Err(StartError::Listener),
                 _ = hangups.recv() => {
-                    running.reload().await;
+                    upgrades.note(&running.reload().await);
                 }
                 Some(reply) = wishes.recv() => {
+                    let outcome = running.reload().await;
+                    upgrades.note(&outcome);
                     // Whoever asked may be gone.
-                    let _ = reply.send(running.reload().await);
+                    let _ = reply.send(outcome);
                 }
                 upgrade = upgrades.next() => match upgrade {
                     Upgrade::Wanted => upgrades.begin(running.listeners.handed()),

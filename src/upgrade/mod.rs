@@ -3,7 +3,8 @@
 //! Owns the conversation between a running pollcast and the one that it starts in its place, over a
 //! pair of sockets of which the new one finds its end on standard input. Promises that at each
 //! moment one of them answers for the listeners and one gives ids, that each step has a bound, and
-//! that the old one goes on as before if the new one fails at any of them.
+//! that the old one goes on as before if the new one fails at any of them, as does the new one if the
+//! old one is killed once the store is open.
 //!
 //! | step | the old process | the new process |
 //! |---|---|---|

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::line::{Line, LineError, Word};
 use super::program::VARIABLE;
 use super::{Handed, Inheritance};
@@ -67,13 +69,15 @@ impl Predecessor {
         Ok(logs.map(File::from))
     }
 
-    /// Says that the store is open, and waits until ids may be given. Blocks.
+    /// Says that the store is open, and waits until ids may be given: the old process says so, or is
+    /// no more. Blocks.
     ///
     /// # Errors
     /// [`LineError`]; the old process goes on then.
     pub fn opened(&self) -> Result<(), LineError> {
-        self.0.say(&Word::Opened, None, STEP_WITHIN)?;
-        self.0.expect(&Word::Go, "go", STEP_WITHIN).map(drop)
+        let told = self.0.say(&Word::Opened, None, STEP_WITHIN);
+        let told = told.and_then(|()| self.0.expect(&Word::Go, "go", STEP_WITHIN));
+        unless_gone(told.map(drop))
     }
 
     /// Says that this process serves.
@@ -81,6 +85,18 @@ impl Predecessor {
     /// # Errors
     /// [`LineError`]; the old process may go on then, so that this one must end.
     pub fn serving(self) -> Result<(), LineError> {
-        self.0.say(&Word::Serving, None, STEP_WITHIN)
+        unless_gone(self.0.say(&Word::Serving, None, STEP_WITHIN))
+    }
+}
+
+/// From where the store is ours, a process that is gone was killed: one that wants to go on itself
+/// ends this one first. Nobody else is left to serve.
+fn unless_gone(outcome: Result<(), LineError>) -> Result<(), LineError> {
+    match outcome {
+        Err(LineError::Gone) => {
+            warn!("the process before ended in the middle of handing over; this one serves");
+            Ok(())
+        }
+        outcome => outcome,
     }
 }

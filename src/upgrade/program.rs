@@ -49,6 +49,16 @@ impl Program {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn at(path: &str, arguments: &[&str]) -> Self {
+        Self {
+            path: path.into(),
+            name: path.into(),
+            arguments: arguments.iter().map(Into::into).collect(),
+            folder: env::temp_dir(),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

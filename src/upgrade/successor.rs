@@ -50,6 +50,14 @@ impl Successor {
     /// # Errors
     /// [`UpgradeError`]; it is gone then.
     pub fn start(program: &Program, listeners: &[Handed]) -> Result<Self, UpgradeError> {
+        Self::start_within(READY_WITHIN, program, listeners)
+    }
+
+    fn start_within(
+        ready_within: Duration,
+        program: &Program,
+        listeners: &[Handed],
+    ) -> Result<Self, UpgradeError> {
         let (line, theirs) = Line::pair().map_err(UpgradeError::Start)?;
         let child = program.start(theirs).map_err(UpgradeError::Start)?;
         let mut successor = Self {
@@ -68,7 +76,7 @@ impl Successor {
         }
         let begin = Word::Begin { protocol: PROTOCOL };
         successor.say(&begin, None, "taking the listeners")?;
-        successor.hear(&Word::Ready, "being ready", READY_WITHIN)?;
+        successor.hear(&Word::Ready, "being ready", ready_within)?;
         Ok(successor)
     }
 
@@ -139,5 +147,34 @@ impl Drop for Successor {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_hangs_is_given_up_and_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("process");
+        let script = format!("echo $$ > '{}'; exec sleep 600", told.display());
+        let program = Program::at("/bin/sh", &["-c", &script]);
+        let within = Duration::from_millis(500);
+        let outcome = Successor::start_within(within, &program, &[]);
+        let step = match outcome {
+            Err(UpgradeError::Stuck {
+                step,
+                source: LineError::Silent(_),
+            }) => step,
+            outcome => panic!("{outcome:?}"),
+        };
+        assert_eq!(step, "being ready");
+        let process = std::fs::read_to_string(told).unwrap();
+        let process = std::path::Path::new("/proc").join(process.trim());
+        assert!(
+            !process.exists(),
+            "it is gone, and nobody has to wait for it"
+        );
     }
 }

@@ -36,6 +36,8 @@ pub struct Poller {
     metrics: PollMetrics,
     schedule: Schedule,
     inquiry: Inquiry,
+    /// Whether answers are compared with a document that is not published yet.
+    is_ahead: bool,
     audience: watch::Receiver<Audience>,
     pokes: watch::Receiver<u64>,
     interest: Interest,
@@ -64,6 +66,7 @@ impl Poller {
                 metrics.exporter(&topic),
                 clock,
             ),
+            is_ahead: false,
             pokes: topic.pokes(),
             audience: topic.audience(),
             interest: interest(feed),
@@ -264,9 +267,10 @@ impl Poller {
 }
 
 impl Drop for Poller {
-    /// Leaves the document to whoever polls next, unless it may be what made this one fail.
+    /// Leaves the document to whoever polls next, unless it may be what made this one fail, or
+    /// subscribers do not hold it: who goes on from what the topic holds tells them the change.
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.is_ahead {
             self.topic.leave(self.inquiry.take_document());
         }
     }

@@ -48,6 +48,7 @@ mod poll_exchange;
 mod polling;
 mod record_replay;
 mod reload;
+mod reload_amid;
 mod request_ids;
 mod requests;
 mod restarts;

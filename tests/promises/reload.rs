@@ -394,11 +394,16 @@ fn what_only_a_restart_puts_in_force_is_named() {
     let stage = Stage::serving(numbered(1));
     let proxy = Proxy::start(&config(&stage.url(), &[FEED]));
     let changed = format!(
-        "server: {{ listen: \"127.0.0.1:0\", threads: 3 }}\nlogs: {{ format: json }}\n{}",
+        "server: {{ listen: \"127.0.0.1:0\", threads: 3 }}\nlogs: {{ format: json }}\n\
+         backplane: {{ file: {{ path: \"{}\" }} }}\n{}",
+        proxy.folder().join("store").display(),
         config(&stage.url(), &[FEED])
     );
     let changes = turns_to(&proxy, &changed);
-    assert_eq!(changes["restart"], json!(["server.threads", "logs.format"]));
+    let mut keys: Vec<String> = serde_json::from_value(changes["restart"].clone()).expect("keys");
+    keys.sort();
+    assert_eq!(keys, ["backplane", "logs.format", "server.threads"]);
+    assert!(!proxy.folder().join("store").exists());
 }
 
 #[test]

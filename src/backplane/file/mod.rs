@@ -21,6 +21,8 @@ mod life;
 pub(super) mod mark;
 mod metrics;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +39,7 @@ use mark::Secret;
 pub use metrics::Metrics;
 use table::Mark;
 
-use super::Backplane;
+use super::{Backplane, unclaimed_for};
 use crate::config::{Config, Feed, Store, Synced};
 use crate::core::change::Change;
 use crate::core::id::{EventId, TopicId};
@@ -48,14 +50,15 @@ use crate::hub::{Identity, Recall, Topic};
 const APPENDED: u64 = 4 << 20;
 /// Between two attempts to write while the disk does not take anything.
 const RETRY: Duration = Duration::from_secs(1);
-/// What nobody asked for in this time, or in the longest `linger`, is forgotten.
-const UNCLAIMED: Duration = Duration::from_secs(600);
+/// Between two attempts to open it again, which may mean to read all of it.
+const REOPEN: Duration = Duration::from_secs(10);
 
 /// The backplane of a single node that outlives the process.
 #[derive(Debug)]
 pub struct File {
     config: Store,
-    longest_linger: Duration,
+    /// What nobody asked for in this time is forgotten.
+    unclaimed_for: Duration,
     secret: Secret,
     /// Tokio's: whoever waits for a slow disk must not hold up a thread.
     desk: tokio::sync::Mutex<Counter>,
@@ -74,6 +77,8 @@ struct Counter {
     desk: Option<Desk>,
     /// When the disk last did not take anything, while it does not.
     failing_since: Option<Instant>,
+    /// Whether the desk is closed though it should not be.
+    is_lost: bool,
 }
 
 impl File {
@@ -85,16 +90,16 @@ impl File {
         let is_kept = |feed: &&Arc<Feed>| store.private || !feed.is_confidential();
         let feeds = config.feeds.iter();
         let kept: Vec<_> = feeds.filter(is_kept).map(|it| it.path.clone()).collect();
-        let lingers = config.feeds.iter().map(|feed| feed.poll.linger);
         let keeps = |feed: &str| kept.iter().any(|it| it == feed);
         let opened = Desk::open(store, store.sync == Synced::Always, keeps)?;
         Ok(Arc::new(Self {
             config: store.clone(),
-            longest_linger: lingers.max().unwrap_or_default(),
+            unclaimed_for: unclaimed_for(config),
             secret: Secret::new(opened.secret),
             desk: tokio::sync::Mutex::new(Counter {
                 desk: Some(opened.desk),
                 failing_since: None,
+                is_lost: false,
             }),
             pasts: Mutex::new(opened.pasts),
             gone: Mutex::default(),
@@ -113,10 +118,14 @@ impl File {
         let mut is_claimed = false;
         loop {
             sleep(pause).await;
-            if !is_claimed && started.elapsed() >= self.longest_linger.max(UNCLAIMED) {
+            if !is_claimed && started.elapsed() >= self.unclaimed_for {
                 let unclaimed = std::mem::take(&mut *lock(&self.pasts));
                 lock(&self.gone).extend(unclaimed.into_keys().map(|mark| (mark, None)));
                 is_claimed = true;
+            }
+            if self.is_lost_long().await {
+                // What is wrong was said when it was tried first.
+                let _ = self.reopen().await;
             }
             if let Err(error) = self.sync().await {
                 let mut counter = self.desk.lock().await;
@@ -127,6 +136,12 @@ impl File {
                 self.failed(&mut counter, &error);
             }
         }
+    }
+
+    async fn is_lost_long(&self) -> bool {
+        let counter = self.desk.lock().await;
+        let is_long = |at: Instant| at.elapsed() >= REOPEN;
+        counter.is_lost && counter.failing_since.is_some_and(is_long)
     }
 
     async fn sync(&self) -> Result<(), WriteError> {
@@ -246,6 +261,7 @@ impl Backplane for File {
 
     async fn close(&self) {
         let mut counter = self.desk.lock().await;
+        counter.is_lost = false;
         let Some(desk) = counter.desk.take() else {
             return;
         };
@@ -260,7 +276,14 @@ impl Backplane for File {
             return Ok(());
         }
         let always = self.config.sync == Synced::Always;
-        let mut desk = aside(|| Desk::open(&self.config, always, |_| true))?.desk;
+        let opened = aside(|| Desk::open(&self.config, always, |_| true));
+        counter.is_lost = opened.is_err();
+        if counter.is_lost {
+            self.metrics.failures.inc();
+            self.metrics.degraded.set(1);
+            counter.failing_since = Some(Instant::now());
+        }
+        let mut desk = opened?.desk;
         // Somebody else may have written: nothing that stands there is in step with a topic.
         desk.estrange();
         counter.desk = Some(desk);

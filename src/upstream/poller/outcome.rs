@@ -72,7 +72,10 @@ impl Poller {
         match found {
             Found::Changed(change) => {
                 self.metrics.changed(&change);
+                // Nobody may wait for this to its end.
+                self.is_ahead = true;
                 let id = self.backplane.publish(&self.topic, change).await;
+                self.is_ahead = false;
                 Outcome::Changed(id.sequence)
             }
             Found::Unchanged => Outcome::Unchanged,

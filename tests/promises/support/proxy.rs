@@ -172,6 +172,11 @@ impl Proxy {
     pub fn upgrade(&mut self) {
         let before = self.pid();
         self.signal("USR2");
+        self.has_upgraded(before);
+    }
+
+    /// Waits until another process than this one says that it serves.
+    pub fn has_upgraded(&mut self, before: u32) {
         let mut successor = None;
         eventually("another process takes over", || {
             successor = self.log().lines().rev().find_map(taken_over_by);
