@@ -11,6 +11,7 @@ mod asked;
 mod client;
 mod context;
 mod cors;
+mod denied;
 mod detach;
 mod forward;
 #[doc(hidden)]

@@ -4,7 +4,7 @@
 //! page could not read the answer, but would have it polled and hold a seat. Promises that a feed
 //! which is for somebody is not touched by such a page.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 
 use crate::config::{Cors, Feed};
@@ -22,7 +22,7 @@ pub(super) fn is_refused(feed: &Feed, request: &RequestHeader) -> bool {
 }
 
 /// The origin of the page that asks, if there is exactly one and it may read the answer.
-pub(super) fn allowed<'a>(cors: &Cors, headers: &'a HeaderMap) -> Option<&'a header::HeaderValue> {
+pub(super) fn allowed<'a>(cors: &Cors, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let origin = origins.next().filter(|_| origins.next().is_none())?;
     cors.origins
@@ -65,10 +65,7 @@ fn is_own(origin: &[u8], request: &RequestHeader) -> bool {
         .strip_prefix(b"https://")
         .or_else(|| origin.strip_prefix(b"http://"));
     let authority = request.uri.authority().map(|it| it.as_str().as_bytes());
-    let host = request
-        .headers
-        .get(header::HOST)
-        .map(http::HeaderValue::as_bytes);
+    let host = request.headers.get(header::HOST).map(HeaderValue::as_bytes);
     match (page, authority.or(host)) {
         (Some(page), Some(host)) => page.eq_ignore_ascii_case(host),
         _ => false,

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::cors::Headers;
-use super::{Context, Gateway, asked, cors, guarded, origin, problem};
+use super::{Context, Gateway, asked, cors, denied, origin, problem};
 use crate::auth::{NoTicket, Source, TICKET};
 use crate::config::{Cors, Tickets};
 
@@ -90,7 +90,7 @@ impl Gateway {
             Ok(grant) => self.guard.give_ticket(&asking, &grant),
             Err(denied) => {
                 session.set_keepalive(None);
-                guarded::refuse(&denied, headers, true, session).await?;
+                denied::refuse(&denied, headers, true, session).await?;
                 return Ok(());
             }
         };
