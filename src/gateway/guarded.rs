@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -17,7 +17,9 @@ use super::access::Outcome;
 use super::cors::Headers;
 use super::scope::Scope;
 use super::writer::{Writers, retry};
-use super::{Context, Gateway, asked, cors, is_secure, negotiate, overload, problem, subscribe};
+use super::{
+    Context, Gateway, asked, cors, fence, is_secure, negotiate, overload, problem, subscribe,
+};
 use crate::auth::{Asking, Denied, Grant, Guard, Source, TICKET};
 use crate::config::{Auth, Feed, Policy, Route};
 use crate::hub::Place;
@@ -33,6 +35,23 @@ pub struct Given {
 }
 
 impl Gateway {
+    /// Whether nobody behind can take the request for one that has another guard. If not, the client
+    /// was told.
+    pub(super) async fn is_plain(
+        &self,
+        place: Option<&Place>,
+        session: &mut Session,
+        ctx: &Context,
+    ) -> Result<bool> {
+        let path = uri_path(session);
+        let destination = ctx.scope.routes.destination(path, place.map(Place::feed));
+        let route = destination.as_ref().and_then(|it| it.route());
+        match ctx.scope.fence.lets_by(path, place, route) {
+            true => Ok(true),
+            false => told(session, 400, fence::REFUSAL, &Vec::new()).await,
+        }
+    }
+
     /// Whether the client may have this feed. If not, it was told.
     pub(super) async fn may_have(
         &self,
@@ -44,7 +63,8 @@ impl Gateway {
         let Some(policy) = &feed.access else {
             return Ok(true);
         };
-        if is_preflight(session.req_header()) {
+        if is_preflight(session) {
+            bare(session.req_header_mut());
             return Ok(true);
         }
         let captures = match asked::captures(place) {
@@ -97,7 +117,8 @@ impl Gateway {
         let Some((route, policy)) = destination.route().and_then(guarded) else {
             return Ok(true);
         };
-        if is_preflight(session.req_header()) {
+        if is_preflight(session) {
+            bare(session.req_header_mut());
             return Ok(true);
         }
         let given = ctx.given.take().unwrap_or_else(|| Given {
@@ -190,6 +211,25 @@ pub(super) fn disclaim(request: &mut RequestHeader, claims: &[HeaderName]) {
     }
 }
 
+/// Sees to it that the upstream is told what services say of a client, whatever that calls a matter of
+/// one hop (`Connection`, RFC 9110 section 7.6.1).
+///
+/// # Errors
+/// Never: all of it were headers before.
+pub(super) fn carry(
+    from: &RequestHeader,
+    to: &mut RequestHeader,
+    claims: &[HeaderName],
+) -> Result<()> {
+    for name in claims {
+        to.remove_header(name);
+        for value in from.headers.get_all(name) {
+            to.append_header(name, value.clone())?;
+        }
+    }
+    Ok(())
+}
+
 /// Has the writers look at their grants whenever some were withdrawn, for as long as there are both.
 pub(super) fn keep_rechecking(
     guard: &Arc<Guard>,
@@ -222,11 +262,47 @@ fn uri_path(session: &Session) -> &str {
     session.req_header().uri.path()
 }
 
-/// A browser that asks whether a page may ask.
-fn is_preflight(request: &RequestHeader) -> bool {
+/// A browser that asks whether a page may ask: once, with no body, in no other protocol.
+fn is_preflight(session: &mut Session) -> bool {
+    let request = session.req_header();
+    let once = |name| request.headers.get_all(name).iter().count() == 1;
     request.method == Method::OPTIONS
-        && request.headers.contains_key(ORIGIN)
-        && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && once(ORIGIN)
+        && once(ACCESS_CONTROL_REQUEST_METHOD)
+        && !request.headers.contains_key(UPGRADE)
+        && session.is_body_empty()
+}
+
+/// What a preflight may bring past a guard without a proof: what browsers and proxies say of
+/// themselves, and the question. Another header could make another request of it, to some servers
+/// another method.
+fn bare(request: &mut RequestHeader) {
+    const NAMES: [&str; 10] = [
+        "host",
+        "origin",
+        "user-agent",
+        "referer",
+        "connection",
+        "content-length",
+        "forwarded",
+        "x-request-id",
+        "traceparent",
+        "tracestate",
+    ];
+    const BEGINNINGS: [&str; 4] = [
+        "access-control-request-",
+        "accept",
+        "sec-fetch-",
+        "x-forwarded-",
+    ];
+    let is_other = |name: &&HeaderName| {
+        let name = name.as_str();
+        !NAMES.contains(&name) && !BEGINNINGS.iter().any(|begin| name.starts_with(begin))
+    };
+    let others: Vec<_> = request.headers.keys().filter(is_other).cloned().collect();
+    for name in others {
+        request.remove_header(&name);
+    }
 }
 
 /// Takes what was proved off the request, unless the upstream is to see it: by the route's

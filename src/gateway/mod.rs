@@ -12,6 +12,7 @@ mod client;
 mod context;
 mod cors;
 mod detach;
+mod fence;
 mod forward;
 #[doc(hidden)]
 pub mod fuzz;
@@ -177,6 +178,9 @@ impl ProxyHttp for Gateway {
                 .map_err(Error::into_down);
         }
         let place = ctx.scope.table.at(session.req_header().uri.path());
+        if !self.is_plain(place.as_ref(), session, ctx).await? {
+            return Ok(true);
+        }
         if self.answered(place.as_ref(), session, ctx).await? {
             return Ok(true);
         }
@@ -265,6 +269,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         identity::carry(session.req_header(), request, ctx.span.operation())?;
+        guarded::carry(session.req_header(), request, &ctx.scope.claims)?;
         let client = peer(session);
         if client.is_some_and(|client| ctx.scope.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);

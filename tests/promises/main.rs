@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod admin_access;
+mod auth_bypass;
 mod auth_forward;
 mod auth_jwt;
 mod auth_keys;
