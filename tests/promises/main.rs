@@ -10,6 +10,7 @@ mod auth_bypass;
 mod auth_forward;
 mod auth_jwt;
 mod auth_keys;
+mod auth_reload;
 mod auth_tickets;
 mod broken;
 mod captures;

@@ -57,7 +57,7 @@ pub struct Service {
 }
 
 /// A group of servers, which has nothing to show.
-struct GroupOf(Arc<Group>);
+pub struct GroupOf(pub Arc<Group>);
 
 impl std::fmt::Debug for GroupOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -114,8 +114,8 @@ impl Service {
     }
 
     /// Other servers give it now.
-    pub fn is_given_by(&self, group: Arc<Group>) {
-        self.group.store(Arc::new(GroupOf(group)));
+    pub fn is_given_by(&self, group: GroupOf) {
+        self.group.store(Arc::new(group));
     }
 
     /// What it says of a request.
