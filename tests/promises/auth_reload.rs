@@ -9,7 +9,7 @@ use crate::support::client::get;
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::stage::Stage;
-use crate::support::tokens::{Key, claims};
+use crate::support::tokens::{Key, SECRET, claims, shared};
 use crate::support::upstream::{Reply, Request};
 
 /// SHA-256 of `key`, and of `other`.
@@ -144,4 +144,39 @@ fn keys_that_cannot_be_read_refuse_a_reload_and_leave_who_is_in() {
     publish(json!([key.jwk()])).expect("a file");
     assert_eq!(proxy.reload().0, 200);
     ask().expect("snapshot");
+}
+
+#[test]
+fn a_refused_reload_with_other_keys_sends_nobody_away() {
+    let api = Stage::serving("[1]");
+    let config = |secret: &str, more: &str| {
+        format!(
+            "server: {{ listen: [\"127.0.0.1:0\"{more}] }}\n\
+             auth: {{ jwt: {{ corp: {{ issuer: \"https://id.example\", audience: [pollcast], \
+             algorithms: [HS256], secret: {secret} }} }} }}\n\
+             upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+             feeds: [{{ path: /feed, upstream: legacy, poll: {{ interval: 20ms }}, \
+             access: [{{ jwt: corp }}] }}]\n",
+            api.url()
+        )
+    };
+    let other = "fedcba9876543210fedcba9876543210";
+    let proxy = Proxy::start(&config(SECRET, ""));
+    let bearer = format!("Bearer {}", shared(SECRET, &claims(&json!({}))));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("accept", "text/event-stream"),
+    ];
+    let mut stream = get(proxy.address(), "/feed", &headers);
+    stream.expect("snapshot");
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = holder.local_addr().expect("an address");
+    proxy.rewrite(&config(other, &format!(", \"{taken}\"")));
+    assert_eq!(proxy.reload().0, 422);
+    api.serves("[2]");
+    stream.expect("snapshot");
+    proxy.rewrite(&config(other, ""));
+    assert_eq!(proxy.reload().0, 200);
+    assert_eq!(stream.expect("end").value["reason"], "unauthorized");
+    assert_eq!(get(proxy.address(), "/feed", &headers).status, 401);
 }
