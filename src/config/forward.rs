@@ -213,7 +213,7 @@ fn told(node: &Node<'_>) -> Vec<Told> {
         };
         match Told::ALL.into_iter().find(|it| it.name() == scalar.text) {
             Some(known) if told.contains(&known) => {
-                item.problem("it is listed twice", "remove one")
+                item.problem("it is listed twice", "remove one");
             }
             Some(known) => told.push(known),
             None => item.problem(

@@ -68,7 +68,7 @@ fn is_own(origin: &[u8], request: &RequestHeader) -> bool {
     let host = request
         .headers
         .get(header::HOST)
-        .map(|host| host.as_bytes());
+        .map(header::HeaderValue::as_bytes);
     match (page, authority.or(host)) {
         (Some(page), Some(host)) => page.eq_ignore_ascii_case(host),
         _ => false,
