@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -18,7 +18,8 @@ use super::cors::Headers;
 use super::scope::Scope;
 use super::writer::{Writers, retry};
 use super::{
-    Context, Gateway, asked, cors, fence, is_secure, negotiate, overload, problem, subscribe,
+    Context, Gateway, asked, cors, fence, is_secure, negotiate, overload, preflight, problem,
+    subscribe,
 };
 use crate::auth::{Asking, Denied, Grant, Guard, Source, TICKET};
 use crate::config::{Auth, Feed, Policy, Route};
@@ -63,8 +64,8 @@ impl Gateway {
         let Some(policy) = &feed.access else {
             return Ok(true);
         };
-        if is_preflight(session) {
-            bare(session.req_header_mut());
+        if preflight::is_one(session) {
+            preflight::bare(session.req_header_mut());
             return Ok(true);
         }
         let captures = match asked::captures(place) {
@@ -117,8 +118,8 @@ impl Gateway {
         let Some((route, policy)) = destination.route().and_then(guarded) else {
             return Ok(true);
         };
-        if is_preflight(session) {
-            bare(session.req_header_mut());
+        if preflight::is_one(session) {
+            preflight::bare(session.req_header_mut());
             return Ok(true);
         }
         let given = ctx.given.take().unwrap_or_else(|| Given {
@@ -260,49 +261,6 @@ fn guarded(route: &Route) -> Option<(&Route, &Policy)> {
 
 fn uri_path(session: &Session) -> &str {
     session.req_header().uri.path()
-}
-
-/// A browser that asks whether a page may ask: once, with no body, in no other protocol.
-fn is_preflight(session: &mut Session) -> bool {
-    let request = session.req_header();
-    let once = |name| request.headers.get_all(name).iter().count() == 1;
-    request.method == Method::OPTIONS
-        && once(ORIGIN)
-        && once(ACCESS_CONTROL_REQUEST_METHOD)
-        && !request.headers.contains_key(UPGRADE)
-        && session.is_body_empty()
-}
-
-/// What a preflight may bring past a guard without a proof: what browsers and proxies say of
-/// themselves, and the question. Another header could make another request of it, to some servers
-/// another method.
-fn bare(request: &mut RequestHeader) {
-    const NAMES: [&str; 10] = [
-        "host",
-        "origin",
-        "user-agent",
-        "referer",
-        "connection",
-        "content-length",
-        "forwarded",
-        "x-request-id",
-        "traceparent",
-        "tracestate",
-    ];
-    const BEGINNINGS: [&str; 4] = [
-        "access-control-request-",
-        "accept",
-        "sec-fetch-",
-        "x-forwarded-",
-    ];
-    let is_other = |name: &&HeaderName| {
-        let name = name.as_str();
-        !NAMES.contains(&name) && !BEGINNINGS.iter().any(|begin| name.starts_with(begin))
-    };
-    let others: Vec<_> = request.headers.keys().filter(is_other).cloned().collect();
-    for name in others {
-        request.remove_header(&name);
-    }
 }
 
 /// Takes what was proved off the request, unless the upstream is to see it: by the route's

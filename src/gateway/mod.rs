@@ -26,6 +26,7 @@ mod origin;
 mod overload;
 mod preconditions;
 mod prefer;
+mod preflight;
 mod problem;
 mod routes;
 mod scope;
