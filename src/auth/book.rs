@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::GuardError;
-use super::forward::{self, Service};
+use super::forward::{self, GroupOf, Service};
 use super::grant::{Grant, Proof};
 use super::jwt::Issuer;
 use super::keys::KeyRing;
@@ -20,11 +20,14 @@ pub struct Book {
     keys: KeyRing,
     issuers: HashMap<String, Arc<Issuer>>,
     services: HashMap<String, Arc<Service>>,
+    /// Who gives the services from then on that the book before has as well.
+    moves: Vec<(Arc<Service>, GroupOf)>,
     desk: Option<Arc<Desk>>,
 }
 
 impl Book {
     /// What `auth` says. Issuers that are in `before` as they are now are taken over with their keys.
+    /// Nothing of what is in `before` changes.
     ///
     /// # Errors
     /// [`GuardError`] if an issuer's keys cannot be read.
@@ -43,13 +46,14 @@ impl Book {
             };
             Ok::<_, GuardError>((name.clone(), issuer))
         };
+        let mut moves = Vec::new();
         let service = |configured: &Arc<config::Forward>| {
             let name = &configured.name;
             let group = Arc::clone(peers.of(&configured.upstream));
             let known = before.and_then(|book| book.services.get(name));
             let service = match known.filter(|known| known.is(configured)) {
                 Some(known) => {
-                    known.is_given_by(group);
+                    moves.push((Arc::clone(known), GroupOf(group)));
                     Arc::clone(known)
                 }
                 None => {
@@ -68,16 +72,22 @@ impl Book {
                 None => Desk::new(tickets.clone()).map(Arc::new),
             }
         };
+        let services = auth.forwards.iter().map(service);
+        let services = services.collect::<Result<_, _>>()?;
         Ok(Self {
-            services: auth
-                .forwards
-                .iter()
-                .map(service)
-                .collect::<Result<_, _>>()?,
+            services,
+            moves,
             desk: auth.tickets.as_ref().map(desk).transpose()?,
             keys: KeyRing::new(auth.keys.clone()),
             issuers: auth.issuers.iter().map(issuer).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Is in force: services that stay are given by other servers.
+    pub fn begin(&mut self) {
+        for (service, group) in self.moves.drain(..) {
+            service.is_given_by(group);
+        }
     }
 
     /// The API keys.

@@ -145,7 +145,8 @@ impl Guard {
 
     /// Knows this from now on: who was let in by what is not there any more, or is something else
     /// now, is sent away.
-    pub fn follow_book(&self, book: Book) {
+    pub fn follow_book(&self, mut book: Book) {
+        book.begin();
         let book = Arc::new(book);
         self.book.store(Arc::clone(&book));
         self.open.review(|grant| book.stands_by(grant));
@@ -213,9 +214,9 @@ impl Guard {
 
     /// Keeps an eye on the grant of a stream for as long as it lives: it may be withdrawn.
     pub fn follow(&self, grant: &Arc<Grant>) {
-        let book = self.book.load();
-        self.open
-            .follow(grant, |grant| book.stands_by(grant), self.clock.now());
+        // The book of the moment at which it is followed: another one may have come since it was made.
+        let stands = |grant: &Grant| self.book.load().stands_by(grant);
+        self.open.follow(grant, stands, self.clock.now());
         for proof in grant.proofs() {
             if let Proof::Forward { service, asked, .. } = proof {
                 service.follow(asked, grant);

@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -17,7 +16,9 @@ use super::access::Outcome;
 use super::denied::{refuse, told, word};
 use super::scope::Scope;
 use super::writer::{Writers, retry};
-use super::{Context, Gateway, asked, cors, is_secure, negotiate, overload, subscribe};
+use super::{
+    Context, Gateway, asked, cors, fence, is_secure, negotiate, overload, preflight, subscribe,
+};
 use crate::auth::{Asking, Denied, Grant, Guard, Source, TICKET};
 use crate::config::{Auth, Feed, Policy, Route};
 use crate::hub::Place;
@@ -30,6 +31,23 @@ pub struct Given {
 }
 
 impl Gateway {
+    /// Whether nobody behind can take the request for one that has another guard. If not, the client
+    /// was told.
+    pub(super) async fn is_plain(
+        &self,
+        place: Option<&Place>,
+        session: &mut Session,
+        ctx: &Context,
+    ) -> Result<bool> {
+        let path = uri_path(session);
+        let destination = ctx.scope.routes.destination(path, place.map(Place::feed));
+        let route = destination.as_ref().and_then(|it| it.route());
+        match ctx.scope.fence.lets_by(path, place, route) {
+            true => Ok(true),
+            false => told(session, 400, fence::REFUSAL, &Vec::new()).await,
+        }
+    }
+
     /// Whether the client may have this feed. If not, it was told.
     pub(super) async fn may_have(
         &self,
@@ -41,7 +59,8 @@ impl Gateway {
         let Some(policy) = &feed.access else {
             return Ok(true);
         };
-        if is_preflight(session.req_header()) {
+        if preflight::is_one(session) {
+            preflight::bare(session.req_header_mut());
             return Ok(true);
         }
         let captures = match asked::captures(place) {
@@ -94,7 +113,8 @@ impl Gateway {
         let Some((route, policy)) = destination.route().and_then(guarded) else {
             return Ok(true);
         };
-        if is_preflight(session.req_header()) {
+        if preflight::is_one(session) {
+            preflight::bare(session.req_header_mut());
             return Ok(true);
         }
         let given = ctx.given.take().unwrap_or_else(|| Given {
@@ -187,6 +207,25 @@ pub(super) fn disclaim(request: &mut RequestHeader, claims: &[HeaderName]) {
     }
 }
 
+/// Sees to it that the upstream is told what services say of a client, whatever that calls a matter of
+/// one hop (`Connection`, RFC 9110 section 7.6.1).
+///
+/// # Errors
+/// Never: all of it were headers before.
+pub(super) fn carry(
+    from: &RequestHeader,
+    to: &mut RequestHeader,
+    claims: &[HeaderName],
+) -> Result<()> {
+    for name in claims {
+        to.remove_header(name);
+        for value in from.headers.get_all(name) {
+            to.append_header(name, value.clone())?;
+        }
+    }
+    Ok(())
+}
+
 /// Has the writers look at their grants whenever some were withdrawn, for as long as there are both.
 pub(super) fn keep_rechecking(
     guard: &Arc<Guard>,
@@ -217,13 +256,6 @@ fn guarded(route: &Route) -> Option<(&Route, &Policy)> {
 
 fn uri_path(session: &Session) -> &str {
     session.req_header().uri.path()
-}
-
-/// A browser that asks whether a page may ask.
-fn is_preflight(request: &RequestHeader) -> bool {
-    request.method == Method::OPTIONS
-        && request.headers.contains_key(ORIGIN)
-        && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Takes what was proved off the request, unless the upstream is to see it: by the route's

@@ -13,6 +13,7 @@ mod context;
 mod cors;
 mod denied;
 mod detach;
+mod fence;
 mod forward;
 #[doc(hidden)]
 pub mod fuzz;
@@ -26,6 +27,7 @@ mod origin;
 mod overload;
 mod preconditions;
 mod prefer;
+mod preflight;
 mod problem;
 mod routes;
 mod scope;
@@ -178,6 +180,9 @@ impl ProxyHttp for Gateway {
                 .map_err(Error::into_down);
         }
         let place = ctx.scope.table.at(session.req_header().uri.path());
+        if !self.is_plain(place.as_ref(), session, ctx).await? {
+            return Ok(true);
+        }
         if self.answered(place.as_ref(), session, ctx).await? {
             return Ok(true);
         }
@@ -269,6 +274,7 @@ impl ProxyHttp for Gateway {
         if !session.is_body_empty() {
             forward::goes_alone(request)?;
         }
+        guarded::carry(session.req_header(), request, &ctx.scope.claims)?;
         let client = peer(session);
         if client.is_some_and(|client| ctx.scope.trusted.disbelieves(client.ip())) {
             forward::forget_hops(request);

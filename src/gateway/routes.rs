@@ -88,7 +88,7 @@ impl Destination {
 }
 
 /// Whether `prefix` covers `path`, at a boundary between segments.
-fn covers(prefix: &str, path: &str) -> bool {
+pub(super) fn covers(prefix: &str, path: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
 }

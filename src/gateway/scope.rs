@@ -8,6 +8,7 @@ use http::HeaderName;
 use pingora::proxy::Session;
 
 use super::client::{Client, Trusted};
+use super::fence::Fence;
 use super::guarded;
 use super::module::Module;
 use super::routes::Routes;
@@ -21,6 +22,8 @@ pub struct Scope {
     pub(super) table: Arc<Table>,
     /// Where everything else goes.
     pub(super) routes: Routes,
+    /// Which paths could be taken for others that are guarded.
+    pub(super) fence: Fence,
     /// The client module, if it is served.
     pub(super) module: Option<Module>,
     /// Whose word is taken for where a request comes from.
@@ -38,6 +41,10 @@ impl Scope {
     pub fn new(config: &Config, table: Arc<Table>, peers: Arc<Peers>) -> Self {
         Self {
             table,
+            fence: Fence::new(
+                config.feeds.iter().map(|feed| &**feed),
+                config.routes.iter().map(|route| &**route),
+            ),
             routes: Routes::new(config.routes.clone()),
             module: config.server.client.clone().map(Module::new),
             trusted: Trusted::new(config.server.trusted_proxies.clone()),

@@ -349,3 +349,25 @@ fn a_stream_of_the_status_ends_with_the_key_that_it_was_opened_by() {
         401
     );
 }
+
+#[test]
+fn what_anybody_may_be_refused_with_is_described() {
+    let (proxy, _upstream) = plain("");
+    let (_, text) = proxy.admin("/api/openapi.json");
+    let contract: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for (path, operations) in contract["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            for status in ["400", "401", "403", "421"] {
+                let mut told = &operation["responses"][status];
+                if let Some(name) = told["$ref"].as_str() {
+                    told = contract
+                        .pointer(name.trim_start_matches('#'))
+                        .expect("a part");
+                }
+                let is_told = told["description"].is_string();
+                let is_probe = path == "/healthz" || path == "/readyz";
+                assert_ne!(is_told, is_probe, "{method} {path} {status}");
+            }
+        }
+    }
+}

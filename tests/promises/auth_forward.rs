@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::client::{Response, get, request};
+use crate::support::client::{Response, get, raw, request};
 use crate::support::eventually;
+use crate::support::http2::{Client, Events, text};
 use crate::support::proxy::Proxy;
 use crate::support::stage::Stage;
 use crate::support::upstream::{Reply, Request};
@@ -428,4 +429,88 @@ fn nothing_that_a_service_was_told_is_told_to_anybody() {
     shown += &proxy.log();
     assert!(shown.contains("sso"));
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn another_server_of_the_service_decides_where_one_is_gone() {
+    let (service, api) = (Stage::new(by_cookie), Stage::new(echo));
+    let gone = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("an address")
+    };
+    let proxy = Proxy::start(&format!(
+        "auth: {{ forward: {{ sso: {{ upstream: sso, path: /check, cache: 0s }} }} }}\n\
+         upstreams:\n\
+         \x20 legacy: {{ url: \"{}\" }}\n\
+         \x20 sso: {{ servers: [\"http://{gone}\", \"{}\"] }}\n\
+         proxy: [{{ path: /, upstream: legacy, access: [{{ forward: sso }}] }}]\n",
+        api.url(),
+        service.url(),
+    ));
+    for n in 0..10 {
+        let cookie = format!("user={n}");
+        let answer = plain(&proxy, "/elsewhere", &[("cookie", &cookie)]);
+        assert_eq!(answer.status, 200, "{n}");
+    }
+}
+
+#[test]
+fn a_request_that_names_two_hosts_is_asked_of_nobody() {
+    let (service, api) = (Stage::new(by_cookie), Stage::new(echo));
+    let proxy = start(&service, &api, ", cache: 0s");
+    let absolute = "GET http://public.example/elsewhere HTTP/1.1\r\nhost: private.example\r\n\
+                    cookie: user=ann\r\nconnection: close\r\n\r\n";
+    assert_eq!(raw(proxy.address(), absolute.as_bytes()).status, 400);
+    assert_eq!(service.upstream.requests().len(), 0);
+    assert_eq!(api.upstream.requests().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_2_it_is_asked_and_its_streams_end_as_well() {
+    let (service, api) = (Stage::new(by_cookie), Stage::new(echo));
+    let proxy = Proxy::start(&format!(
+        "server: {{ listen: [{{ address: \"127.0.0.1:0\", http2: true }}] }}\n\
+         auth: {{ forward: {{ sso: {{ url: \"{}/check\", response_headers: [x-user], \
+         cache: 0s, recheck: 1s }} }} }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /mine, upstream: legacy, share: {{ per_credential: [x-user] }}, \
+         access: [{{ forward: sso }}] }}]\n\
+         proxy: [{{ path: /, upstream: legacy, access: [{{ forward: sso }}] }}]\n",
+        service.url(),
+        api.url(),
+    ));
+    let mut client = Client::plain(proxy.address()).await;
+    let events = ("accept", "text/event-stream");
+    for path in ["/mine", "/elsewhere"] {
+        assert_eq!(client.get(path, &[events]).await.status(), 401, "{path}");
+    }
+    assert_eq!(api.upstream.requests().len(), 0);
+    // Cookies in pieces (RFC 9113 section 8.2.3) are one to the service.
+    let pieces = [
+        ("cookie", "user=ann"),
+        ("cookie", "b=1"),
+        ("x-user", "root"),
+    ];
+    let answer = client.get("/elsewhere", &pieces).await;
+    assert_eq!(text(answer.into_body()).await, "[\"x-user=ann; b=1\"]");
+    let asked = service.upstream.requests().pop().expect("a question");
+    let host = proxy.address().to_string();
+    assert_eq!(asked.header("x-forwarded-host"), Some(host.as_str()));
+    let headers = [events, ("cookie", "user=ann")];
+    let mut stream = Events::of(client.get("/mine", &headers).await);
+    stream.until("event: snapshot").await;
+    // Another host beside the authority is not what the one is told and not the other.
+    let two = [("cookie", "user=ann"), ("host", "public.example")];
+    let answer = client.get("/elsewhere", &two).await;
+    if answer.status() == 200 {
+        let told = |stage: &Stage| {
+            let last = stage.upstream.requests().pop().expect("a request");
+            last.header("x-forwarded-host").map(str::to_owned)
+        };
+        assert_eq!(told(&service), told(&api));
+    }
+    service.becomes(|_| Reply::status(403, "no"));
+    stream.until("event: end").await;
+    assert_eq!(stream.rest().await, "");
+    assert_eq!(client.get("/mine", &headers).await.status(), 403);
 }

@@ -6,9 +6,11 @@ mod support;
 
 mod admin;
 mod admin_access;
+mod auth_bypass;
 mod auth_forward;
 mod auth_jwt;
 mod auth_keys;
+mod auth_reload;
 mod auth_tickets;
 mod broken;
 mod captures;

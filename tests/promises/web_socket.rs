@@ -84,3 +84,52 @@ fn frames_pass_both_ways_on_a_feeds_path_too() {
     }
     assert!(!proxy.log().contains("panicked"), "{}", proxy.log());
 }
+
+#[test]
+fn a_socket_opens_behind_a_guard_for_whoever_has_the_key() {
+    let upstream = Upstream::start(|request| match request.header("upgrade") {
+        Some("websocket") if request.header("x-api-key").is_none() => {
+            Reply::Custom(Box::new(answer))
+        }
+        _ => Reply::status(500, "no"),
+    });
+    // SHA-256 of `key`.
+    let hash = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
+    let access = "access: [{ keys: [mine] }]";
+    let proxy = Proxy::start(&format!(
+        "auth: {{ keys: {{ mine: {{ sha256: {hash} }} }} }}\n\
+         upstreams: {{ legacy: {{ url: \"{}\" }} }}\n\
+         feeds: [{{ path: /feed, upstream: legacy, {access} }}]\n\
+         proxy: [{{ path: /, upstream: legacy, {access} }}]\n",
+        upstream.url()
+    ));
+    for path in ["/socket", "/feed"] {
+        for (key, status) in [
+            ("", 401),
+            ("x-api-key: wrong\r\n", 401),
+            ("x-api-key: key\r\n", 101),
+        ] {
+            let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+                 sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n{key}\r\n"
+            );
+            stream.write_all(request.as_bytes()).expect("a request");
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream);
+            reader.read_line(&mut line).expect("a line");
+            assert!(
+                line.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{path} {key}: {line}"
+            );
+        }
+    }
+    let asked = upstream.requests();
+    assert!(
+        asked
+            .iter()
+            .all(|request| request.header("sec-websocket-key").is_some())
+    );
+    assert_eq!(asked.len(), 2);
+}

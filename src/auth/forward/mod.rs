@@ -27,7 +27,7 @@ use super::grant::Grant;
 use super::metrics::Metrics;
 use super::{Denied, Proof};
 use crate::config::Forward;
-use crate::peers::Group;
+use crate::peers::{Group, Server};
 use memory::Memory;
 use question::{Key, Question, Seal};
 use verdict::Verdict;
@@ -57,7 +57,7 @@ pub struct Service {
 }
 
 /// A group of servers, which has nothing to show.
-struct GroupOf(Arc<Group>);
+pub struct GroupOf(pub Arc<Group>);
 
 impl std::fmt::Debug for GroupOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -114,8 +114,8 @@ impl Service {
     }
 
     /// Other servers give it now.
-    pub fn is_given_by(&self, group: Arc<Group>) {
-        self.group.store(Arc::new(GroupOf(group)));
+    pub fn is_given_by(&self, group: GroupOf) {
+        self.group.store(Arc::new(group));
     }
 
     /// What it says of a request.
@@ -177,32 +177,41 @@ impl Service {
         decision
     }
 
-    /// One exchange with one server.
+    /// One exchange, with another server where one does not accept a connection.
     async fn answer(&self, question: &Question) -> Result<(StatusCode, HeaderMap), String> {
         let told = |error: &dyn std::fmt::Display| error.to_string();
         let _place = self.places.acquire().await.map_err(|error| told(&error))?;
         let group = Arc::clone(&self.group.load().0);
-        let server = group.pick(b"").await.map_err(|error| told(&error))?;
+        let mut server = group.pick(b"").await.map_err(|error| told(&error))?;
+        let mut tried = Vec::new();
+        loop {
+            let request = self.request(&server, question);
+            let error = match server.http().execute(request).await {
+                Ok(mut answer) => {
+                    server.succeeded();
+                    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+                    tokio::spawn(finish(answer, self.rules.timeout));
+                    return Ok((status, headers));
+                }
+                Err(error) => error,
+            };
+            let cause = crate::peers::root_cause(&error);
+            if !error.is_connect() {
+                return Err(cause);
+            }
+            server.failed(&cause);
+            tried.push(server);
+            server = group.other(b"", &tried).ok_or(cause)?;
+        }
+    }
+
+    fn request(&self, server: &Server, question: &Question) -> Request {
         let mut request = Request::new(self.rules.method.clone(), server.url(&self.rules.url));
         *request.headers_mut() = question.headers.clone();
         request
             .headers_mut()
             .insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        match server.http().execute(request).await {
-            Ok(mut answer) => {
-                server.succeeded();
-                let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-                tokio::spawn(finish(answer, self.rules.timeout));
-                Ok((status, headers))
-            }
-            Err(error) => {
-                let cause = crate::peers::root_cause(&error);
-                if error.is_connect() {
-                    server.failed(&cause);
-                }
-                Err(cause)
-            }
-        }
+        request
     }
 
     fn answered(&self, verdict: &Verdict) {

@@ -211,6 +211,7 @@ impl Shelf {
     }
 
     /// Reads the keys for the first time, if they are in the file system or in the configuration.
+    /// Nobody is sent away yet: whether these are in force is not known.
     ///
     /// # Errors
     /// Why there are none.
@@ -221,7 +222,8 @@ impl Shelf {
             KeySource::Jwks(path) | KeySource::Pem(path) => read(path)?,
         };
         let keys = self.understand(&text)?;
-        self.put(Ok(keys), &mut None);
+        self.metrics.refreshed(&self.issuer.name, Some(keys.len()));
+        self.keys.store(Some(Arc::new(keys)));
         self.took_a_round();
         Ok(())
     }
