@@ -69,6 +69,9 @@ fn plain(proxy: &Proxy, path: &str, headers: &[(&str, &str)]) -> Response {
     get(proxy.address(), path, headers)
 }
 
+/// What a service does with a request.
+type Act = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
+
 #[test]
 fn who_is_let_in_is_what_the_service_says() {
     let (service, api) = (Stage::new(by_cookie), Stage::new(echo));
@@ -264,7 +267,7 @@ fn equal_questions_at_once_are_asked_once() {
 #[test]
 fn without_an_answer_nobody_is_let_in_and_event_sources_come_back() {
     let huge = || vec![("x-user", "a".repeat(64 << 10))];
-    let acts: Vec<(&str, Box<dyn Fn(&Request) -> Reply + Send + Sync>)> = vec![
+    let acts: Vec<(&str, Act)> = vec![
         ("an error", Box::new(|_| Reply::status(500, "no"))),
         ("not found", Box::new(|_| Reply::status(404, "no"))),
         ("a redirect to nowhere", Box::new(|_| Reply::empty(302))),
