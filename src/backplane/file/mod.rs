@@ -3,7 +3,7 @@
 //! Owns the store. Promises that an event is written before anybody gets it, that an id is never used
 //! for two events whatever becomes of process, machine and disk, and that feeds go on in memory while
 //! the disk does not take anything. A disk that hangs holds up the feeds that are kept on it, and
-//! nothing else.
+//! an upgrade, but nothing else.
 //!
 //! | room | what it knows |
 //! |---|---|
